@@ -1,0 +1,59 @@
+# make demo · make test · make check · make services · make test-services · make bench
+# Needs Python >= 3.11 with its venv module. Nothing is installed outside .venv and the cache folder.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+DIR    ?= demo-data
+MARK   := --- development only
+
+.PHONY: demo reconcile test check services test-services bench lock clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m demo $(ARGS)
+
+reconcile: $(VENV)/.demo
+	$(BIN)/python -m demo.judge $(DIR) $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -m "not services" $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-cache
+
+# Real servers: Mosquitto and Chromium from Debian's packages, InfluxDB 2.7 built once into the cache folder.
+services:
+	bash deploy/services/install.sh
+
+test-services: $(VENV)/.dev
+	$(BIN)/pytest -m services $(ARGS)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+lock:
+	$(PYTHON) deploy/lock.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vitalgate needs Python 3.11 or later; this is " + sys.version.split()[0])'
+	@echo "setting up $(VENV) (about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: requirements.lock pyproject.toml | $(VENV)/bin/pip
+	@sed '/^# $(MARK)/q' requirements.lock > $(VENV)/demo.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/demo.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements.lock pyproject.toml | $(VENV)/bin/pip
+	@echo "installing the development tools into $(VENV) (about a minute)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,75 @@
+"""`vitalgate`: one command whose sub-commands come from whatever is installed (`gateway.commands`)."""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from gateway.runtime.errors import ConfigError
+from gateway.runtime.plugins import COMMANDS, found
+
+PACKAGES = ("gateway", "drivers", "device_profiles", "edge", "cloud_ingest")
+CONFIG_EXIT = 78  # EX_CONFIG of sysexits.h: systemd does not restart on it
+
+
+def main() -> None:
+    """Entry point of the `vitalgate` command."""
+    try:
+        refuse_strangers()
+        build()()
+    except ConfigError as error:
+        print(f"vitalgate: {error}", file=sys.stderr)
+        raise SystemExit(CONFIG_EXIT) from None
+
+
+def build() -> typer.Typer:
+    """The umbrella command. A part whose extra isn't installed is left out; `vitalgate` says how to get it."""
+    app = typer.Typer(
+        name="vitalgate",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_show_locals=False,
+        help="Reads medical devices, carries every reading to the people who must act on it.",
+    )
+    for name, point in sorted(found(COMMANDS).items()):
+        try:
+            app.add_typer(point.load(), name=name)
+        except ModuleNotFoundError as missing:
+            app.command(name, help=f"(needs {missing.name}: install the extra that brings it)")(
+                _absent(name, missing)
+            )
+    return app
+
+
+def refuse_strangers() -> None:
+    """Refuse to run where one of our five packages is shadowed by another of the same short name.
+
+    Raises ConfigError that names both places.
+    """
+    home = Path(__file__).resolve().parent.parent
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            continue
+        place = Path(spec.origin).resolve().parent.parent
+        if place != home:
+            raise ConfigError(
+                where=str(place),
+                key=package,
+                why=f"another package of this name hides the one in {home}",
+                instead="a PYTHONPATH or working folder without it",
+            )
+
+
+def _absent(name: str, missing: ModuleNotFoundError) -> Callable[[], None]:
+    def tell() -> None:
+        raise ConfigError(
+            where=f"vitalgate {name}",
+            key=str(missing.name),
+            why="it is not installed here",
+            instead="pip install 'vitalgate[edge]', 'vitalgate[cloud]' or 'vitalgate[sim]'",
+        )
+
+    return tell

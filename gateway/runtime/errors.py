@@ -1,0 +1,35 @@
+"""The errors that name a culprit. Anything else is our own bug and is let through."""
+
+from dataclasses import dataclass
+
+
+class LinkError(Exception):
+    """The radio, the cable or the device's side of it failed. `retry`: a later try may succeed."""
+
+    def __init__(self, why: str, *, retry: bool = True) -> None:
+        """Say what failed."""
+        super().__init__(why)
+        self.retry = retry
+
+
+class StoreError(Exception):
+    """A store failed. `retry`: a later try may succeed; else the data or the store itself is at fault."""
+
+    def __init__(self, why: str, *, retry: bool) -> None:
+        """Say what failed."""
+        super().__init__(why)
+        self.retry = retry
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigError(Exception):
+    """An operator must change something: where (file), which key, why, and what to write instead."""
+
+    where: str
+    key: str
+    why: str
+    instead: str
+
+    def __str__(self) -> str:
+        """One sentence for the operator."""
+        return f"{self.where}: {self.key}: {self.why}. Write {self.instead}"

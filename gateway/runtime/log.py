@@ -1,0 +1,59 @@
+"""Logs are events with fields, on standard error, as JSON or as text for a terminal. Patient data has no place here."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+# Fields that would carry a measurement or a person into a log: a bug that adds one is caught here, visibly.
+FORBIDDEN = frozenset(
+    {
+        "value",
+        "parts",
+        "patient_name",
+        "name",
+        "reading",
+        "observation",
+        "token",
+        "password",
+        "key_hex",
+    }
+)
+
+
+def configure(*, json: bool, level: str = "INFO") -> None:
+    """Set up logging for this process."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            redact,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def redact(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Replace fields that must never be logged; the field's name stays, so that the mistake shows."""
+    for field in FORBIDDEN & event.keys():
+        event[field] = "<withheld>"
+    return event
+
+
+def get(area: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose events carry `area`."""
+    return structlog.get_logger().bind(area=area)

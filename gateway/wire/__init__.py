@@ -1,0 +1,1 @@
+"""What crosses the network: topics, envelopes, receipts, the ledger question, status. No transport here."""

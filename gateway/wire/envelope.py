@@ -1,0 +1,204 @@
+"""Envelopes: one readable header line and a body of numbered observations. Poison in the body still has a sender and numbers."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+import zstandard
+from msgspec import Meta
+
+from gateway.model.observation import Observation, flaw
+from gateway.wire.topics import NAME
+
+SCHEMA = "vitalgate.envelope/1"
+SCHEMA_MAJOR = SCHEMA.rpartition("/")[2]
+BODY_BYTES_MAX = 1_000_000  # decompressed; 100 observations take about 60 kB
+WIRE_BYTES_MAX = 300_000
+COUNT_MAX = 1_000
+HEADER_BYTES_MAX = 1_000
+ZSTD_LEVEL = 3
+ZSTD_FROM_BYTES = 400  # below that a frame costs more than it saves
+
+Encoding = Literal["json", "json+zstd"]
+
+
+class EnvelopeError(ValueError):
+    """An envelope that can't be read. `header` is what could be learnt of the sender and its numbers, if anything."""
+
+    def __init__(self, why: str, header: "Header | None" = None) -> None:
+        """Say why, with the value and the limit."""
+        super().__init__(why)
+        self.header = header
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The first line. Numbers `first` to `first + count - 1` of (`agent`, `epoch`) lie in the body, in that order.
+
+    `sha256` is that of the body's bytes as they travel. `epoch` is 16 hex digits.
+    """
+
+    schema: Annotated[str, Meta(max_length=80)]
+    agent: Annotated[str, Meta(pattern=f"^{NAME.pattern}$(?!\\n)")]
+    epoch: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
+    first: Annotated[int, Meta(ge=1, lt=2**53 - COUNT_MAX)]
+    count: Annotated[int, Meta(ge=1, le=COUNT_MAX)]
+    encoding: Annotated[str, Meta(max_length=40)]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+
+    @property
+    def numbers(self) -> range:
+        """The ledger numbers that this envelope carries."""
+        return range(self.first, self.first + self.count)
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What the body holds once decompressed."""
+
+    observations: list[Observation]
+
+
+class _RawBody(msgspec.Struct, frozen=True):
+    observations: list[msgspec.Raw]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A place in a body that holds no observation that we can read, and why. Its number is known all the same."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A numbered batch: at each position what could be read there. `sha256` is the hash of all its bytes."""
+
+    header: Header
+    observations: Sequence[Observation | Unreadable]
+    sha256: str
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_header = msgspec.json.Decoder(Header).decode
+_decode_body = msgspec.json.Decoder(Body).decode
+_decode_raw_body = msgspec.json.Decoder(_RawBody).decode
+_decode_observation = msgspec.json.Decoder(Observation).decode
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_squeeze = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress
+
+
+def envelope_hash(payload: bytes) -> str:
+    """The name of an envelope: SHA-256 over its bytes, 64 hex digits."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def encode_envelope(
+    agent: str, epoch: str, first: int, observations: Sequence[Observation]
+) -> bytes:
+    """Bytes for the wire. Raises ValueError above COUNT_MAX observations."""
+    if not 0 < len(observations) <= COUNT_MAX:
+        raise ValueError(f"{len(observations)} observations in one envelope; 1 to {COUNT_MAX} fit")
+    return assemble(agent, epoch, first, [_encode(observation) for observation in observations])
+
+
+def assemble(agent: str, epoch: str, first: int, encoded: Sequence[bytes]) -> bytes:
+    """Bytes for the wire from observations that are encoded already (the outbox keeps them so)."""
+    body = b'{"observations":[' + b",".join(encoded) + b"]}"
+    encoding: Encoding = "json"
+    if len(body) >= ZSTD_FROM_BYTES:
+        body, encoding = _squeeze(body), "json+zstd"
+    header = Header(
+        schema=SCHEMA,
+        agent=agent,
+        epoch=epoch,
+        first=first,
+        count=len(encoded),
+        encoding=encoding,
+        sha256=hashlib.sha256(body).hexdigest(),
+    )
+    return _encode(header) + b"\n" + body
+
+
+def encode_observation(observation: Observation) -> bytes:
+    """One observation as it stands in a body."""
+    return _encode(observation)
+
+
+def decode_header(payload: bytes) -> tuple[Header, bytes]:
+    """Header and body bytes. Raises EnvelopeError, with the header where its line could be read."""
+    if len(payload) > WIRE_BYTES_MAX:
+        raise EnvelopeError(
+            f"{len(payload)} bytes; an envelope has at most {WIRE_BYTES_MAX}", _glimpse(payload)
+        )
+    line, newline, body = payload.partition(b"\n")
+    if not newline or len(line) > HEADER_BYTES_MAX:
+        raise EnvelopeError(f"no header line within {HEADER_BYTES_MAX} bytes")
+    try:
+        header = _decode_header(line)
+    except _UNDECODABLE as error:
+        raise EnvelopeError(f"header: {error}") from error
+    return header, body
+
+
+def decode_envelope(payload: bytes) -> Envelope:
+    """Read an envelope. Raises EnvelopeError where its sender, its numbers or the body as a whole can't be trusted.
+
+    One bad observation condemns itself alone: it is `Unreadable`. Unknown fields are ignored, an unknown major version is not.
+    """
+    header, body = decode_header(payload)
+    family, _, major = header.schema.rpartition("/")
+    if family != SCHEMA.rpartition("/")[0] or major.partition(".")[0] != SCHEMA_MAJOR:
+        raise EnvelopeError(f"schema {header.schema!r}; this reads {SCHEMA!r}", header)
+    if hashlib.sha256(body).hexdigest() != header.sha256:
+        raise EnvelopeError("the body is not the one that the header names (sha256)", header)
+    try:
+        observations = _read(_unpack(header, body))
+    except (*_UNDECODABLE, zstandard.ZstdError) as error:
+        raise EnvelopeError(f"body: {error}", header) from error
+    if len(observations) != header.count:
+        raise EnvelopeError(
+            f"header counts {header.count} observations, body holds {len(observations)}", header
+        )
+    return Envelope(header, observations, envelope_hash(payload))
+
+
+def _read(plain: bytes) -> Sequence[Observation | Unreadable]:
+    try:
+        return [_judged(observation) for observation in _decode_body(plain).observations]
+    except _UNDECODABLE:
+        return [_read_one(raw) for raw in _decode_raw_body(plain).observations]
+
+
+def _read_one(raw: msgspec.Raw) -> Observation | Unreadable:
+    try:
+        return _judged(_decode_observation(raw))
+    except _UNDECODABLE as error:
+        return Unreadable(f"{error or type(error).__name__}")
+
+
+def _judged(observation: Observation) -> Observation | Unreadable:
+    wrong = flaw(observation)
+    return observation if wrong is None else Unreadable(wrong)
+
+
+def _glimpse(payload: bytes) -> Header | None:
+    try:
+        return _decode_header(payload[:HEADER_BYTES_MAX].partition(b"\n")[0])
+    except _UNDECODABLE:
+        return None
+
+
+def _unpack(header: Header, body: bytes) -> bytes:
+    match header.encoding:
+        case "json":
+            plain = body
+        case "json+zstd":
+            # A fresh decompressor: one is not safe to share between threads. The frame's own size claim is not trusted.
+            with zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(body) as reader:
+                plain = reader.read(BODY_BYTES_MAX + 1)
+        case other:
+            raise EnvelopeError(f"encoding {other!r}; this reads json and json+zstd", header)
+    if len(plain) > BODY_BYTES_MAX:
+        raise EnvelopeError(f"body has over {BODY_BYTES_MAX} bytes", header)
+    return plain

@@ -1,0 +1,42 @@
+"""What a box says of itself on `up/status` (retained; its last will says `online: false`). Types and their JSON only."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+STATUS = "vitalgate.status/1"
+
+
+class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One enrolled device as its box sees it. Times are UTC, ISO 8601."""
+
+    device: str
+    profile: str
+    last_heard: str | None = None
+    last_reading: str | None = None
+    trouble: str | None = None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`issued` is the highest ledger number of `epoch`, so that a missing tail shows too. `pending` rows have no receipt."""
+
+    agent: str
+    online: bool
+    at: str
+    version: str
+    epoch: str = ""
+    issued: int = 0
+    pending: int = 0
+    oldest_pending: str | None = None
+    devices: Sequence[DeviceStatus] = ()
+    counters: Mapping[str, int] = {}
+    schema: str = STATUS
+
+
+_encode = msgspec.json.Encoder().encode
+decode_status = msgspec.json.Decoder(Status).decode
+
+
+def encode_status(status: Status) -> bytes:
+    """JSON for the wire."""
+    return _encode(status)
