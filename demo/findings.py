@@ -1,0 +1,269 @@
+"""The reconciliation itself: truth against what the HTTP interface answers. Pure; shares no code with the product."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from demo.truth import Measured
+
+SLOT_SPAN = timedelta(seconds=1)  # a point stands within the second of its measurement
+# How the stores spell the units that the demo's devices use; none of them needs a conversion.
+STORED_UNIT = {"mmHg": "mm[Hg]"}
+
+Json = Mapping[str, Any]
+Parts = tuple[tuple[str, str, str], ...]
+Signature = tuple[str, str, str, Parts]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it must be, by name: the measurement's id or the reading's key."""
+
+    what: str
+    who: str
+    detail: str
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"{self.what:<12} {self.who}  {self.detail}"
+
+
+def reconcile(
+    measured: Sequence[Measured],
+    device_of: Mapping[str, str],
+    readings: Sequence[Json],
+    alerts: Sequence[Json],
+) -> list[Finding]:
+    """Everything missing, double, altered, misdated, or judged otherwise than due. `device_of`: serial number -> device id."""
+    told: defaultdict[Signature, list[Measured]] = defaultdict(list)
+    came: defaultdict[Signature, list[Json]] = defaultdict(list)
+    found: list[Finding] = []
+    for one in measured:
+        told[_truth_signature(one, device_of)].append(one)
+    for reading in readings:
+        if reading["journal"] is None:
+            found.append(
+                Finding("no journal", reading["key"], "the journal has no row for this reading")
+            )
+        elif not reading["journal"]["intact"]:
+            found.append(
+                Finding(
+                    "altered",
+                    reading["key"],
+                    "the journal's bytes are not those that were received",
+                )
+            )
+        if observation := _observation(reading):
+            came[_reading_signature(observation)].append(reading)
+    for signature in sorted({*told, *came}, key=str):
+        found.extend(_compared(told[signature], came[signature]))
+    found.extend(_alert_findings(measured, device_of, readings, alerts))
+    return found
+
+
+def _observation(reading: Json) -> Json | None:
+    journal = reading["journal"]
+    return journal["observation"] if journal else None
+
+
+def _truth_signature(one: Measured, device_of: Mapping[str, str]) -> Signature:
+    parts = tuple(
+        sorted((name, _digits(value), _unit(unit)) for name, (value, unit) in one.parts.items())
+    )
+    return (
+        device_of.get(one.serial, f"unknown device {one.serial}"),
+        one.kind,
+        one.raw_time or "",
+        parts,
+    )
+
+
+def _reading_signature(observation: Json) -> Signature:
+    parts: list[tuple[str, str, str]] = []
+    for name, part in observation["parts"].items():
+        shown = part.get("original") or part
+        if beyond := part.get("beyond"):
+            parts.append((name, beyond, ""))
+        else:
+            parts.append((name, _digits(shown["value"]), _unit(shown["unit"])))
+    return (
+        observation["device"],
+        observation["kind"],
+        observation["time"].get("device") or "",
+        tuple(sorted(parts)),
+    )
+
+
+def _unit(unit: str) -> str:
+    return STORED_UNIT.get(unit, unit)
+
+
+def _digits(value: str) -> str:
+    return value if value in {"below", "above"} else str(Decimal(value))
+
+
+def _compared(told: Sequence[Measured], came: Sequence[Json]) -> Iterator[Finding]:
+    suspects = sum(1 for reading in came if (reading["journal"] or {}).get("suspect_of"))
+    if len(came) < len(told):
+        for one in told[len(came) :]:
+            yield Finding(
+                "missing",
+                one.id,
+                f"{_value(one)} of {one.serial}, measured {one.true_time.isoformat()}",
+            )
+    if len(came) - suspects > len(told):
+        for reading in came[len(told) :]:
+            what = "double" if told else "unknown"
+            yield Finding(
+                what, reading["key"], f"{len(came)} stored, {len(told)} measured: {_parts(reading)}"
+            )
+    by_time = sorted(came, key=lambda reading: str((_observation(reading) or {})["time"]["utc"]))
+    for one, reading in zip(sorted(told, key=lambda one: one.true_time), by_time, strict=False):
+        yield from _reading_findings(one, reading)
+
+
+def _reading_findings(one: Measured, reading: Json) -> Iterator[Finding]:
+    key = reading["key"]
+    observation = _observation(reading) or {}
+    if not reading["keyed"]:
+        yield Finding("no key", key, f"{one.id} has no row among the keys")
+    yield from _time_findings(one, key, observation["time"])
+    yield from _series_findings(one, reading, observation["time"])
+    rules = {flag["rule"] for flag in reading["flags"]}
+    for rule in sorted(one.flags - rules):
+        yield Finding("no flag", key, f"{one.id} ({_value(one)}) must be flagged {rule}")
+    for rule in sorted(rules - one.flags):
+        yield Finding("flag", key, f"{one.id} ({_value(one)}) must not be flagged {rule}")
+    for flag in reading["flags"]:
+        if not _shows(flag["shown"], one):
+            yield Finding(
+                "altered",
+                key,
+                f"flag {flag['rule']} shows {flag['shown']!r}, measured {_value(one)}",
+            )
+    for alert in reading["alerts"]:
+        if not _shows(alert["shown"], one):
+            yield Finding(
+                "altered",
+                key,
+                f"alert {alert['condition']} shows {alert['shown']!r}, measured {_value(one)}",
+            )
+
+
+def _time_findings(one: Measured, key: str, told: Json) -> Iterator[Finding]:
+    utc = datetime.fromisoformat(told["utc"])
+    early = told.get("early_s")
+    earliest = None if early is None else utc - timedelta(seconds=early)
+    latest = utc + timedelta(seconds=told.get("late_s", 0.0))
+    if (earliest and one.true_time < earliest) or one.true_time > latest:
+        since = earliest.isoformat() if earliest else "ever"
+        yield Finding(
+            "misdated",
+            key,
+            f"{one.id} was measured {one.true_time.isoformat()}, stated {since} to {latest.isoformat()}",
+        )
+
+
+def _series_findings(one: Measured, reading: Json, told: Json) -> Iterator[Finding]:
+    key, point = reading["key"], reading["series"]
+    if point is None:
+        yield Finding(
+            "no point",
+            key,
+            f"{one.id} is not in the time series: {reading.get('refused') or 'no row'}",
+        )
+        return
+    at, utc = datetime.fromisoformat(point["time"]), datetime.fromisoformat(told["utc"])
+    if abs(at - utc) > SLOT_SPAN:
+        yield Finding(
+            "misdated",
+            key,
+            f"{one.id} stands at {point['time']} in the time series, its time is {told['utc']}",
+        )
+    for name, (value, _unit) in one.parts.items():
+        shown = point["fields"].get(f"{name}_beyond" if value in {"below", "above"} else name)
+        wanted: object = value if value in {"below", "above"} else float(Decimal(value))
+        if shown != wanted:
+            yield Finding(
+                "altered",
+                key,
+                f"{one.id}: {name} is {shown!r} in the time series, measured {value}",
+            )
+
+
+def _alert_findings(
+    measured: Sequence[Measured],
+    device_of: Mapping[str, str],
+    readings: Sequence[Json],
+    alerts: Sequence[Json],
+) -> Iterator[Finding]:
+    patient_of = {
+        reading["device"]: reading["patient"] for reading in readings if reading["patient"]
+    }
+    due = Counter(
+        (
+            patient_of.get(device_of.get(one.serial, ""), f"nobody ({one.serial})"),
+            one.alert.condition,
+            one.alert.how,
+        )
+        for one in measured
+        if one.alert
+    )
+    raised = Counter(
+        (alert["patient"], alert["condition"], alert["how"])
+        for alert in alerts
+        if alert["state"] != "resolved"
+    )
+    keys = {reading["key"]: reading["patient"] for reading in readings}
+    for patient, condition, how in sorted(due.keys() - raised.keys(), key=str):
+        yield Finding("no alert", str(patient), f"{condition} ({how}) is due and was not raised")
+    for (patient, condition, how), count in sorted(raised.items(), key=str):
+        if (patient, condition, how) not in due:
+            yield Finding("alert", str(patient), f"{condition} ({how}) was raised and is not due")
+        elif count > 1:
+            yield Finding("alert twice", str(patient), f"{condition} ({how}) is open {count} times")
+    for alert in alerts:
+        if keys.get(alert["key"]) != alert["patient"]:
+            yield Finding(
+                "alert", alert["id"], f"its reading {alert['key']} is not one of {alert['patient']}"
+            )
+
+
+def _numbers(one: Measured) -> list[str]:
+    if one.kind == "blood_pressure":
+        return [one.parts[name][0] for name in ("systolic", "diastolic")]
+    return [value for value, _unit in one.parts.values()]
+
+
+def _shows(shown: str, one: Measured) -> bool:
+    wanted = _numbers(one)
+    if "below" in wanted or "above" in wanted:
+        return ("<" in shown) == ("below" in wanted) and (">" in shown) == ("above" in wanted)
+    return [Decimal(number) for number in re.findall(r"\d+(?:\.\d+)?", shown)][: len(wanted)] == [
+        Decimal(number) for number in wanted
+    ]
+
+
+def _value(one: Measured) -> str:
+    return " ".join(f"{name} {value} {unit}".strip() for name, (value, unit) in one.parts.items())
+
+
+def _parts(reading: Json) -> str:
+    observation = _observation(reading) or {"parts": {}}
+    return " ".join(
+        f"{name} {part.get('beyond') or part.get('value')}"
+        for name, part in observation["parts"].items()
+    )
+
+
+def summary(measured: Iterable[Measured], readings: Sequence[Json], alerts: Sequence[Json]) -> str:
+    """One line that says how much was compared."""
+    return (
+        f"{sum(1 for _ in measured)} measured, {len(readings)} stored, "
+        f"{sum(1 for alert in alerts if alert['how'] == 'live')} live alerts, "
+        f"{sum(1 for alert in alerts if alert['how'] == 'late')} late findings"
+    )

@@ -1,0 +1,124 @@
+"""The folder of one demo: settings of each process, passwords, patients. Writes files; starts nothing."""
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.broker import BOX, CLOUD, Passwords
+from demo.processes import private
+from demo.truth import Device
+
+TENANT, AGENT = "demo", "box-1"
+SERIAL_EVERY_S = 5
+
+EDGE = """\
+agent = "{agent}"
+tenant = "{tenant}"
+data_dir = "{data}"
+zone = "UTC"
+
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+username = "{user}"
+password_file = "{password}"
+
+[radio]
+name = "hci-tcp"
+address = "{radio}"
+"""
+
+CLOUD_SETTINGS = """\
+tenant = "{tenant}"
+data_dir = "{data}"
+
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+username = "{user}"
+password_file = "{password}"
+
+[series]
+kind = "embedded"
+
+[console]
+host = "127.0.0.1"
+port = {console}
+"""
+
+# Invented people, one for each virtual device; the names are the demo's own.
+PEOPLE = (
+    ("Wang Fang", "1955-03-02", "Hypertension"),
+    ("Chen Wei", "1968-07-19", "Hypertension"),
+    ("Li Guang", "1946-11-30", "Hypertension"),
+    ("Sun Min", "1960-01-12", "Hypertension"),
+    ("Zhao Lan", "1971-09-05", "Hypertension"),
+    ("Zhou Jie", "1963-04-21", "Diabetes"),
+    ("Wu Ping", "1958-12-08", "Diabetes"),
+    ("Xu Hong", "1979-06-14", "Diabetes"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Where everything of one demo lies."""
+
+    folder: Path
+
+    @property
+    def ward(self) -> Path:
+        """The virtual devices' folder: `ready.json`, `truth.jsonl`."""
+        return self.folder / "ward"
+
+    @property
+    def edge(self) -> Path:
+        """The agent's settings."""
+        return self.folder / "edge.toml"
+
+    @property
+    def cloud(self) -> Path:
+        """The ingester's settings."""
+        return self.folder / "ingest.toml"
+
+    def passwords(self) -> Passwords:
+        """Made once, kept in files that only their owner may read."""
+        return Passwords(self._secret("box.password"), self._secret("cloud.password"))
+
+    def write_edge(self, port: int, radio: str, devices: Sequence[Device]) -> None:
+        """Settings of the agent: which broker, which radio, which devices are enrolled."""
+        text = EDGE.format(
+            agent=AGENT,
+            tenant=TENANT,
+            data=self.folder / "edge",
+            port=port,
+            user=BOX,
+            password=self.folder / "box.password",
+            radio=radio,
+        )
+        for device in devices:
+            where = "address" if device.link == "ble" else "port"
+            text += f"\n[[device]]\nprofile = {json.dumps(device.profile)}\n{where} = {json.dumps(device.place)}\n"
+            if device.link == "serial":
+                text += f"every_s = {SERIAL_EVERY_S}\n"
+        self.edge.write_text(text)
+
+    def write_cloud(self, port: int, console: int) -> None:
+        """Settings of the ingester."""
+        self.cloud.write_text(
+            CLOUD_SETTINGS.format(
+                tenant=TENANT,
+                data=self.folder / "cloud",
+                port=port,
+                user=CLOUD,
+                password=self.folder / "cloud.password",
+                console=console,
+            )
+        )
+
+    def _secret(self, name: str) -> str:
+        path = self.folder / name
+        if not path.exists():
+            private(path, secrets.token_urlsafe(24))
+        return path.read_text().strip()

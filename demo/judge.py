@@ -1,0 +1,78 @@
+"""`make reconcile DIR=…`: judges kept stores over HTTP. Exits 0 only if nothing is missing, double or altered."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from demo import processes
+from demo.console import Console
+from demo.findings import Finding, reconcile, summary
+from demo.house import House
+from demo.processes import DemoError, Processes
+from demo.truth import read
+
+SERVE_S = 30.0
+FINDINGS_SHOWN = 50
+
+
+def judged(house: House, console: Console) -> tuple[list[Finding], str]:
+    """What is wrong, and how much was compared."""
+    truth = read(house.ward)
+    readings, alerts = console.readings(), console.alerts()
+    found = reconcile(truth.measured, device_ids(house), readings, alerts)
+    return found, summary(truth.measured, readings, alerts)
+
+
+def device_ids(house: House) -> dict[str, str]:
+    """Serial number -> device id, as `vitalgate edge status --json` tells."""
+    status = json.loads(processes.say("edge", "status", "--settings", str(house.edge), "--json"))
+    return {
+        device["serial"]: device["device"] for device in status["devices"] if device.get("serial")
+    }
+
+
+def tell(found: list[Finding], compared: str) -> int:
+    """Print the verdict; gives the exit code."""
+    print(f"\nReconciliation: {compared}")
+    for finding in found[:FINDINGS_SHOWN]:
+        print(f"  {finding}")
+    if len(found) > FINDINGS_SHOWN:
+        print(f"  … and {len(found) - FINDINGS_SHOWN} more")
+    print(
+        f"  {len(found)} things are wrong"
+        if found
+        else "  nothing missing, nothing double, nothing altered"
+    )
+    return 1 if found else 0
+
+
+def link(house: House) -> str:
+    """A fresh one-time link to a running console."""
+    told = processes.say("ingest", "link", "--settings", str(house.cloud))
+    return next(word for word in told.split() if word.startswith("http"))
+
+
+def main() -> int:
+    """Serve the kept stores, judge them, stop."""
+    parser = argparse.ArgumentParser(prog="make reconcile DIR=…", description=__doc__)
+    parser.add_argument("folder", type=Path, help="what `make demo ARGS='--keep DIR'` left")
+    house = House(parser.parse_args().folder.resolve())
+    if not house.cloud.exists():
+        print(f"{house.folder}: no demo was kept here (no {house.cloud.name})", file=sys.stderr)
+        return 2
+    try:
+        with Processes(house.folder / "logs") as running:
+            log = running.vitalgate("serve", "ingest", "serve", "--settings", str(house.cloud))
+            running.until("the console", lambda: "/enter/" in log.read_text(), SERVE_S)
+            console = Console(link(house))
+            found, compared = judged(house, console)
+            console.close()
+    except DemoError as failure:
+        print(f"reconcile: {failure}", file=sys.stderr)
+        return 2
+    return tell(found, compared)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,199 @@
+"""The reconciliation names what is missing, double, altered, misdated or judged otherwise than due."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from demo.findings import reconcile
+from demo.truth import Due, Measured
+
+TAKEN = datetime(2026, 3, 14, 7, 5, 9, tzinfo=UTC)
+DEVICES = {"SN1": "d1", "SN2": "d2"}
+
+
+def crisis() -> Measured:
+    return Measured(
+        id="m-1",
+        serial="SN1",
+        kind="blood_pressure",
+        raw_time="2026-03-14T07:05:09",
+        true_time=TAKEN,
+        parts={"systolic": ("192", "mmHg"), "diastolic": ("124", "mmHg")},
+        flags=frozenset({"BP-CRISIS"}),
+        alert=Due("BP-CRISIS", "live"),
+    )
+
+
+def low() -> Measured:
+    return Measured(
+        id="m-2",
+        serial="SN2",
+        kind="glucose",
+        raw_time="2026-03-14T07:05:09",
+        true_time=TAKEN,
+        parts={"value": ("below", "")},
+        flags=frozenset({"GLU-L2"}),
+        alert=None,
+    )
+
+
+def reading_of_crisis() -> dict[str, Any]:
+    return {
+        "key": "20260314-c-1",
+        "device": "d1",
+        "patient": "p1",
+        "kind": "blood_pressure",
+        "journal": {
+            "intact": True,
+            "suspect_of": None,
+            "observation": {
+                "device": "d1",
+                "kind": "blood_pressure",
+                "parts": {
+                    "systolic": {"value": "192", "unit": "mm[Hg]"},
+                    "diastolic": {"value": "124", "unit": "mm[Hg]"},
+                },
+                "time": {
+                    "utc": "2026-03-14T07:05:09.500Z",
+                    "early_s": 2.0,
+                    "late_s": 2.0,
+                    "device": "2026-03-14T07:05:09",
+                },
+            },
+        },
+        "keyed": True,
+        "flags": [{"rule": "BP-CRISIS", "shown": "192/124 mm[Hg]"}],
+        "alerts": [alert()],
+        "series": {
+            "time": "2026-03-14T07:05:09.000001Z",
+            "fields": {"systolic": 192.0, "diastolic": 124.0},
+        },
+        "refused": None,
+    }
+
+
+def reading_of_low() -> dict[str, Any]:
+    return {
+        "key": "20260314-c-2",
+        "device": "d2",
+        "patient": None,
+        "kind": "glucose",
+        "journal": {
+            "intact": True,
+            "suspect_of": None,
+            "observation": {
+                "device": "d2",
+                "kind": "glucose",
+                "parts": {"value": {"beyond": "below", "value": "20", "unit": "mg/dL"}},
+                "time": {
+                    "utc": "2026-03-14T07:05:09.000Z",
+                    "early_s": 1.0,
+                    "late_s": 1.0,
+                    "device": "2026-03-14T07:05:09",
+                },
+            },
+        },
+        "keyed": True,
+        "flags": [{"rule": "GLU-L2", "shown": "< 20 mg/dL"}],
+        "alerts": [],
+        "series": {"time": "2026-03-14T07:05:09.000000Z", "fields": {"value_beyond": "below"}},
+        "refused": None,
+    }
+
+
+def alert() -> dict[str, Any]:
+    return {
+        "id": "a1",
+        "patient": "p1",
+        "condition": "BP-CRISIS",
+        "state": "open",
+        "how": "live",
+        "key": "20260314-c-1",
+        "shown": "192/124 mm[Hg]",
+    }
+
+
+def judged(readings: list[dict[str, Any]], alerts: list[dict[str, Any]]) -> list[str]:
+    return [str(one) for one in reconcile([crisis(), low()], DEVICES, readings, alerts)]
+
+
+def test_what_agrees_everywhere_has_no_finding() -> None:
+    assert judged([reading_of_crisis(), reading_of_low()], [alert()]) == []
+
+
+SPOILT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "journal row gone": (lambda one: one.update(journal=None), "no journal"),
+    "journal altered": (lambda one: one["journal"].update(intact=False), "altered"),
+    "key row gone": (lambda one: one.update(keyed=False), "no key"),
+    "flag row gone": (lambda one: one.update(flags=[]), "no flag"),
+    "flag altered": (lambda one: one["flags"][0].update(shown="112/124 mm[Hg]"), "altered"),
+    "alert altered": (lambda one: one["alerts"][0].update(shown="192/24 mm[Hg]"), "altered"),
+    "point gone": (lambda one: one.update(series=None), "no point"),
+    "point altered": (lambda one: one["series"]["fields"].update(systolic=129.0), "altered"),
+    "point misdated": (lambda one: one["series"].update(time="2026-03-14T08:05:09Z"), "misdated"),
+    "time misstated": (
+        lambda one: one["journal"]["observation"]["time"].update(utc="2026-03-14T09:05:09Z"),
+        "misdated",
+    ),
+    "value altered": (
+        lambda one: one["journal"]["observation"]["parts"]["systolic"].update(value="129"),
+        "unknown",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_what_is_spoilt_is_named(how: str) -> None:
+    spoil, what = SPOILT[how]
+    reading = deepcopy(reading_of_crisis())
+    spoil(reading)
+
+    found = judged([reading, reading_of_low()], [alert()])
+
+    assert any(line.startswith(what) and "20260314-c-1" in line for line in found)
+
+
+def test_a_reading_that_never_arrived_is_named() -> None:
+    found = judged([reading_of_low()], [])
+
+    assert any(line.startswith("missing") and "m-1" in line for line in found)
+
+
+def test_a_limit_stored_as_a_number_is_found() -> None:
+    reading = reading_of_low()
+    reading["series"]["fields"] = {"value": 20.0}
+
+    assert any(
+        line.startswith("altered") for line in judged([reading_of_crisis(), reading], [alert()])
+    )
+
+
+def test_a_second_copy_is_double_and_a_suspected_one_counts_with_its_twin() -> None:
+    twin = deepcopy(reading_of_crisis())
+    twin["key"] = "20260314-a-3"
+    twin["alerts"] = []
+
+    double = judged([reading_of_crisis(), twin, reading_of_low()], [alert()])
+    twin["journal"]["suspect_of"] = "20260314-c-1"
+    suspected = judged([reading_of_crisis(), twin, reading_of_low()], [alert()])
+
+    assert any(line.startswith("double") for line in double)
+    assert suspected == []
+
+
+def test_an_alert_that_is_due_and_missing_is_named() -> None:
+    reading = reading_of_crisis()
+    reading["alerts"] = []
+
+    assert any(line.startswith("no alert") for line in judged([reading, reading_of_low()], []))
+
+
+def test_an_alert_that_is_not_due_is_named() -> None:
+    other = {**alert(), "id": "a2", "condition": "GLU-L2"}
+
+    found = judged([reading_of_crisis(), reading_of_low()], [alert(), other])
+
+    assert any(line.startswith("alert ") for line in found)
