@@ -10,10 +10,11 @@ from pathlib import Path
 
 from rich.console import Console as Terminal
 
-from demo import broker, processes
+from demo import broker
 from demo.console import Console
-from demo.house import AGENT, PEOPLE, TENANT, House
+from demo.house import AGENT, TENANT, House
 from demo.judge import device_ids, judged, link, tell
+from demo.people import bind_everybody
 from demo.processes import DemoError, Processes, free_port
 from demo.show import Screen
 from demo.truth import Truth, devices, radio, read
@@ -142,29 +143,8 @@ class Demo:
 
     def enrol_patients(self) -> None:
         """One invented person for each device."""
-        settings = ("--settings", str(self.house.cloud))
         self.house.write_cloud(self.port, free_port())
-        by_serial = device_ids(self.house)
-        for number, (serial, device) in enumerate(sorted(by_serial.items())):
-            name, born, condition = PEOPLE[number % len(PEOPLE)]
-            added = processes.say(
-                *(
-                    "record",
-                    "patient",
-                    "add",
-                    "--name",
-                    name,
-                    "--born",
-                    born,
-                    "--condition",
-                    condition,
-                ),
-                *settings,
-            )
-            patient = added.split()[0]
-            processes.say(
-                "record", "patient", "bind", patient, device, "--from", "always", *settings
-            )
+        for name, serial in bind_everybody(self.house):
             self.terminal.print(f"patient   {name} wears {serial}")
 
     def start_cloud(self) -> Console:

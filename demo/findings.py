@@ -11,8 +11,11 @@ from typing import Any
 from demo.truth import Measured
 
 SLOT_SPAN = timedelta(seconds=1)  # a point stands within the second of its measurement
-# How the stores spell the units that the demo's devices use; none of them needs a conversion.
+# How the stores spell the units that devices use, and what one is worth where the stores convert it (UCUM).
 STORED_UNIT = {"mmHg": "mm[Hg]"}
+WORTH = {"kPa": Decimal("7.50062"), "mmol/L": Decimal("18.0156")}
+CONVERTED_WITHIN = 0.005  # the stores keep three digits of a converted value
+OFF_SCALE = {"below": "LO", "above": "HI"}
 
 Json = Mapping[str, Any]
 Parts = tuple[tuple[str, str, str], ...]
@@ -103,7 +106,7 @@ def _unit(unit: str) -> str:
 
 
 def _digits(value: str) -> str:
-    return value if value in {"below", "above"} else str(Decimal(value))
+    return value if value in OFF_SCALE else str(Decimal(value))
 
 
 def _compared(told: Sequence[Measured], came: Sequence[Json]) -> Iterator[Finding]:
@@ -184,15 +187,21 @@ def _series_findings(one: Measured, reading: Json, told: Json) -> Iterator[Findi
             key,
             f"{one.id} stands at {point['time']} in the time series, its time is {told['utc']}",
         )
-    for name, (value, _unit) in one.parts.items():
-        shown = point["fields"].get(f"{name}_beyond" if value in {"below", "above"} else name)
-        wanted: object = value if value in {"below", "above"} else float(Decimal(value))
-        if shown != wanted:
+    for name, (value, unit) in one.parts.items():
+        shown = point["fields"].get(f"{name}_beyond" if value in OFF_SCALE else name)
+        if not _same(shown, value, unit):
             yield Finding(
                 "altered",
                 key,
                 f"{one.id}: {name} is {shown!r} in the time series, measured {value}",
             )
+
+
+def _same(shown: object, value: str, unit: str) -> bool:
+    if value in OFF_SCALE or not isinstance(shown, float):
+        return shown == value
+    wanted = float(Decimal(value) * WORTH.get(unit, Decimal(1)))
+    return abs(shown - wanted) <= (CONVERTED_WITHIN if unit in WORTH else 0.0)
 
 
 def _alert_findings(
@@ -241,11 +250,10 @@ def _numbers(one: Measured) -> list[str]:
 
 def _shows(shown: str, one: Measured) -> bool:
     wanted = _numbers(one)
-    if "below" in wanted or "above" in wanted:
-        return ("<" in shown) == ("below" in wanted) and (">" in shown) == ("above" in wanted)
-    return [Decimal(number) for number in re.findall(r"\d+(?:\.\d+)?", shown)][: len(wanted)] == [
-        Decimal(number) for number in wanted
-    ]
+    if off_scale := [OFF_SCALE[value] for value in wanted if value in OFF_SCALE]:
+        return all(word in shown for word in off_scale)
+    told = [Decimal(number) for number in re.findall(r"\d+(?:\.\d+)?", shown)]
+    return told[: len(wanted)] == [Decimal(number) for number in wanted]
 
 
 def _value(one: Measured) -> str:

@@ -48,18 +48,6 @@ host = "127.0.0.1"
 port = {console}
 """
 
-# Invented people, one for each virtual device; the names are the demo's own.
-PEOPLE = (
-    ("Wang Fang", "1955-03-02", "Hypertension"),
-    ("Chen Wei", "1968-07-19", "Hypertension"),
-    ("Li Guang", "1946-11-30", "Hypertension"),
-    ("Sun Min", "1960-01-12", "Hypertension"),
-    ("Zhao Lan", "1971-09-05", "Hypertension"),
-    ("Zhou Jie", "1963-04-21", "Diabetes"),
-    ("Wu Ping", "1958-12-08", "Diabetes"),
-    ("Xu Hong", "1979-06-14", "Diabetes"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class House:

@@ -21,7 +21,8 @@ class StoreError(Exception):
         self.retry = retry
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, and no slots: Python itself writes `__traceback__` on an exception that passes a context manager.
+@dataclass(eq=False)
 class ConfigError(Exception):
     """An operator must change something: where (file), which key, why, and what to write instead."""
 

@@ -83,7 +83,12 @@ class VirtualScanner(BaseBleakScanner):
         if not self.is_allowed_uuid(data.service_uuids):
             return
         name = found.name or address.replace(":", "-")
-        details = {"address": advertisement.address, "adapter": self.adapter.name}
+        kind = "public" if advertisement.address.is_public else "random"
+        details = {
+            "address": advertisement.address,
+            "adapter": self.adapter.name,
+            "props": {"AddressType": kind},  # where BlueZ's backend has it
+        }
         device = self.create_or_update_device(address, address, name, details, data)
         self.call_detection_callbacks(device, data)
 

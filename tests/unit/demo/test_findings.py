@@ -97,7 +97,7 @@ def reading_of_low() -> dict[str, Any]:
             },
         },
         "keyed": True,
-        "flags": [{"rule": "GLU-L2", "shown": "< 20 mg/dL"}],
+        "flags": [{"rule": "GLU-L2", "shown": "LO (below 20 mg/dL)"}],
         "alerts": [],
         "series": {"time": "2026-03-14T07:05:09.000000Z", "fields": {"value_beyond": "below"}},
         "refused": None,

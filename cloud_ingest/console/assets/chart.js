@@ -1,0 +1,119 @@
+// Draws a chart: blood pressure as bars from diastolic to systolic, glucose as points; bands, limits and gaps as they are.
+"use strict";
+window.VitalgateChart = (() => {
+  // Day before month, as the server writes it: "3/4" or "Mar 4" would be read two ways.
+  const locale = () => (document.body.dataset.lang === "en" ? "en-GB" : "zh-CN");
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const words = () => JSON.parse(document.getElementById("words").textContent);
+
+  function ranges(chart) {
+    const numbers = chart.dots.flatMap((dot) => [dot.low, dot.high]).filter((n) => n !== null);
+    const low = Math.min(chart.band[0], ...chart.limits.map((line) => line.at), ...numbers), high = Math.max(chart.band[1], ...chart.limits.map((line) => line.at), ...numbers);
+    const room = (high - low) * 0.08;
+    return [Math.max(0, low - room), high + room];
+  }
+
+  function band(u, chart) {
+    const { ctx } = u, { left, width } = u.bbox, y = (n) => u.valToPos(n, "y", true);
+    ctx.save();
+    ctx.fillStyle = css("band");
+    ctx.fillRect(left, y(chart.band[1]), width, y(chart.band[0]) - y(chart.band[1]));
+    const scale = devicePixelRatio, above = chart.limits[0].at > chart.band[1];
+    ctx.lineWidth = scale;
+    ctx.font = `${10.5 * scale}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    for (const line of chart.limits) {
+      const at = y(line.at);
+      if (line.outermost) {
+        ctx.fillStyle = css("high-bg");
+        if (above) ctx.fillRect(left, u.bbox.top, width, at - u.bbox.top);
+        else ctx.fillRect(left, at, width, u.bbox.top + u.bbox.height - at);
+      }
+      ctx.strokeStyle = ctx.fillStyle = css("high");
+      ctx.globalAlpha = line.outermost ? 1 : 0.55;
+      ctx.setLineDash(line.outermost ? [4 * scale, 4 * scale] : [1 * scale, 4 * scale]);
+      ctx.beginPath();
+      ctx.moveTo(left, at);
+      ctx.lineTo(left + width, at);
+      ctx.stroke();
+      ctx.globalAlpha = 1;
+      if (line.outermost) ctx.fillText(line.label, left + 4 * scale, above ? at - 4 * scale : at + 12 * scale);
+    }
+    ctx.restore();
+  }
+
+  function mark(u, dot) {
+    const { ctx, bbox } = u, scale = devicePixelRatio, x = u.valToPos(dot.at, "x", true), y = (n) => u.valToPos(n, "y", true);
+    ctx.strokeStyle = ctx.fillStyle = dot.own ? css(dot.severity || "bar") : css("edge");
+    ctx.lineWidth = 3 * scale;
+    ctx.lineCap = "round";
+    ctx.setLineDash(dot.known ? [] : [1 * scale, 5 * scale]);
+    ctx.beginPath();
+    if (dot.beyond) {
+      const down = dot.beyond === "below", edge = down ? bbox.top + bbox.height - 2 * scale : bbox.top + 2 * scale, tip = (down ? -9 : 9) * scale;
+      ctx.moveTo(x, edge); ctx.lineTo(x - 5 * scale, edge + tip); ctx.lineTo(x + 5 * scale, edge + tip);
+      ctx.fill();
+    } else if (dot.high !== null && dot.low !== null) {
+      ctx.moveTo(x, y(dot.low)); ctx.lineTo(x, y(dot.high));
+      ctx.stroke();
+    } else if (dot.low !== null) {
+      ctx.lineWidth = 1.6 * scale;
+      ctx.setLineDash([]);
+      ctx.arc(x, y(dot.low), (dot.severity ? 4.5 : 3.2) * scale, 0, 7);
+      if (dot.known && dot.own) ctx.fill(); else ctx.stroke();
+    }
+  }
+
+  function options(box, chart, readout) {
+    const lang = locale(), zone = document.body.dataset.zone, told = words();
+    const date = new Intl.DateTimeFormat(lang, { timeZone: zone, day: "numeric", month: "short" });
+    const clock = new Intl.DateTimeFormat(lang, { timeZone: zone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+    const short = chart.end - chart.start < 3 * 86400;
+    const axis = { stroke: css("soft"), font: "11px system-ui, sans-serif", grid: { show: false }, ticks: { show: false } };
+    const own = new Set([...chart.band, ...chart.limits.map((line) => line.at)]);
+    return {
+      width: box.clientWidth, height: box.clientHeight || 190, padding: [8, 10, 0, 0],
+      tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), zone),
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
+      scales: { x: { time: true, range: [chart.start, chart.end + (chart.end - chart.start) * 0.02 + 60] }, y: { range: ranges(chart) } },
+      axes: [
+        { ...axis, size: 24, space: 80, values: (_u, ticks) => ticks.map((at) => (short ? clock : date).format(new Date(at * 1e3))) },
+        { ...axis, size: 42, grid: { show: true, stroke: css("line"), width: 1 }, splits: () => [...own].sort((a, b) => a - b), values: (_u, ticks) => ticks.map((n) => (chart.unit === "mmol/L" ? n.toFixed(1) : String(n))) },
+      ],
+      series: [{}, { paths: () => null, points: { show: false } }, { paths: () => null, points: { show: false } }],
+      hooks: {
+        drawClear: [(u) => band(u, chart)],
+        draw: [(u) => { u.ctx.save(); chart.dots.forEach((dot) => mark(u, dot)); u.ctx.restore(); }],
+        setCursor: [(u) => {
+          const dot = chart.dots[u.cursor.idx];
+          if (!dot || u.cursor.left < 0) { readout.textContent = summary(chart, told); return; }
+          const when = dot.known ? clock.format(new Date(dot.at * 1e3)) : told["time.unknown"];
+          readout.textContent = [when, dot.shown, ...dot.marks].join(" · ");
+        }],
+      },
+    };
+  }
+
+  function summary(chart, told) {
+    if (chart.away) return told["chart.away"];
+    if (!chart.dots.length) return told["chart.empty"];
+    return chart.unit + chart.limits.slice(1).map((line) => " · ┈ " + line.label).join("") + (chart.dots.some((dot) => !dot.known) ? " · ┆ " + told["chart.unknown"] : "") + (chart.dots.some((dot) => !dot.own) ? " · ○ " + told["chart.control"] : "");
+  }
+
+  async function draw(figure) {
+    const days = figure.dataset.days || "30";
+    const answer = await fetch(figure.dataset.src + "?days=" + days, { headers: { Accept: "application/json" } });
+    if (!answer.ok) return;
+    const chart = await answer.json(), box = figure.querySelector(".plot"), readout = figure.querySelector(".readout");
+    if (!box.isConnected) return;
+    const dots = chart.dots;
+    const plot = new uPlot(options(box, chart, readout), [dots.map((d) => d.at), dots.map((d) => d.low), dots.map((d) => d.high)]);
+    box.replaceChildren(plot.root);
+    readout.textContent = summary(chart, words());
+    figure.dataset.drawn = "1";
+  }
+
+  function drawAll(root) { root.querySelectorAll("figure.chart").forEach(draw); }
+  return { draw, drawAll };
+})();

@@ -1,0 +1,239 @@
+// Keeps the page alive: news over server-sent events, rows that never move under the cursor, ages, keys.
+"use strict";
+(() => {
+  const $ = (id) => document.getElementById(id), body = document.body;
+  const words = JSON.parse($("words").textContent);
+  const BEAT_MS = 12000, WARD_MS = 1500, HOLD_MS = 20000, RETRY_MS = 2000;
+  const say = (name, values) => Object.entries(values || {}).reduce((told, [key, value]) => told.replaceAll(`{${key}}`, value), words[name] || name);
+  const count = (name, n) => say(`${name}.${n === 1 ? "one" : "other"}`, { n });
+
+  // --- ages -------------------------------------------------------------------------------------------------------
+  const skew = Number(body.dataset.now) / 1000 - Date.now(); // the server's clock is the one that counts
+  const now = () => Date.now() + skew;
+  function span(seconds) {
+    const whole = Math.max(0, Math.floor(seconds));
+    for (const [unit, size, from] of [["d", 86400, 172800], ["h", 3600, 7200], ["min", 60, 60]]) if (whole >= from) return say(`span.${unit}`, { n: Math.floor(whole / size) });
+    return say("span.s", { n: whole });
+  }
+  const forms = {
+    ago: (s) => say("time.ago", { span: span(s) }),
+    last: (s) => say("live.last", { ago: say("time.ago", { span: span(s) }) }),
+    left: (s, time) => { time.classList.toggle("due", s > -900); return s > 0 ? say("row.overdue", { span: span(s) }) : say("row.left", { span: span(-s) }); },
+  };
+  function tick() {
+    for (const time of document.querySelectorAll("time[data-us]")) {
+      const told = forms[time.dataset.form]((now() - Number(time.dataset.us) / 1000) / 1000, time);
+      if (time.textContent !== told) time.textContent = told;
+    }
+  }
+
+  // --- rows -------------------------------------------------------------------------------------------------------
+  let chosen = null, touched = 0, held = null;
+  const rows = () => [...document.querySelectorAll("[data-list] .row")];
+  const lists = ["rows-now", "rows-late"];
+  const holding = () => Date.now() - touched < HOLD_MS && (document.querySelector("[data-list]:hover") !== null || document.activeElement?.closest("[data-list]") !== null && document.activeElement !== body);
+  function choose(row) {
+    chosen = row ? row.dataset.id : null;
+    for (const one of rows()) { one.classList.toggle("chosen", one === row); one.querySelector("a").toggleAttribute("aria-current", one === row); }
+  }
+  function swap(id, fresh) {
+    const old = $(id), next = fresh.querySelector("#" + id);
+    if (!next) { old?.remove(); return; }
+    if (old && old.outerHTML !== next.outerHTML) { old.replaceWith(next); htmx.process(next); }
+  }
+  function place(fresh) { // every row where it belongs; a row that did not change is kept as it is
+    for (const id of lists) {
+      const list = $(id), next = fresh.querySelector("#" + id);
+      const wanted = [...next.children].map((row) => {
+        const old = $(row.id);
+        if (old && old.dataset.v === row.dataset.v) return old;
+        if (!old) row.classList.add("arrived");
+        else old.remove();
+        return row;
+      });
+      const focused = document.activeElement;
+      list.replaceChildren(...wanted);
+      if (focused?.closest("[data-list]") || (focused !== body && !document.contains(focused))) $(focused.closest(".row")?.id)?.querySelector("a")?.focus({ preventScroll: true });
+      htmx.process(list);
+    }
+    $("late").className = fresh.querySelector("#late").className;
+    choose(rows().find((row) => row.dataset.id === chosen) || null);
+    held = null;
+    $("fresh").hidden = true;
+  }
+  function keep(fresh) { // rows stay where they are: known ones are renewed in place, new ones wait
+    let waiting = 0, urgent = false;
+    for (const row of fresh.querySelectorAll("[data-list] .row")) {
+      const old = $(row.id);
+      if (!old) { waiting += 1; urgent ||= row.classList.contains("high"); continue; }
+      if (old.dataset.v === row.dataset.v) continue;
+      const focus = old.contains(document.activeElement), next = row.cloneNode(true);
+      old.replaceWith(next);
+      htmx.process(next);
+      if (focus) next.querySelector("a").focus({ preventScroll: true });
+    }
+    const left = new Set([...fresh.querySelectorAll("[data-list] .row")].map((row) => row.id));
+    for (const row of rows()) row.classList.toggle("gone", !left.has(row.id));
+    choose(rows().find((row) => row.dataset.id === chosen) || null);
+    held = fresh;
+    $("fresh").hidden = waiting === 0;
+    $("fresh").classList.toggle("high", urgent);
+    if (waiting) $("fresh").textContent = count("row.fresh", waiting);
+  }
+  function showWork(html) {
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    const known = new Set(rows().map((row) => row.id));
+    const added = [...fresh.querySelectorAll("[data-list] .row")].filter((row) => !known.has(row.id)).length;
+    for (const id of ["pulse", "head", "start", "calm"]) if ($(id) || id === "calm") swapOrAdd(id, fresh);
+    if (holding()) keep(fresh); else place(fresh);
+    if (added) $("say").textContent = count("live.new", added);
+    document.title = document.title.replace(/^\(\d+\) /, "");
+    const open = fresh.querySelectorAll(".row.open").length;
+    if (open) document.title = `(${open}) ` + document.title;
+    tick();
+  }
+  function swapOrAdd(id, fresh) {
+    if ($(id)) swap(id, fresh);
+    else { const next = fresh.querySelector("#" + id); if (next) $("rows-now").after(next); }
+  }
+  function showWard(html) {
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    for (const part of fresh.querySelectorAll("[data-part]")) {
+      const old = $(part.id), focus = old.contains(document.activeElement) ? document.activeElement.getAttribute("hx-get") : null;
+      old.replaceWith(part);
+      htmx.process(part);
+      if (focus) part.querySelector(`[hx-get="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+    }
+    tick();
+  }
+
+  // --- fetching: one at a time for each fragment, and once more when news came meanwhile ------------------------------
+  function fetcher(url, show, gap) {
+    let busy = false, again = false, last = -gap;
+    const run = async () => {
+      if (busy) { again = true; return; }
+      busy = true;
+      const wait = last + gap - performance.now();
+      if (wait > 0) await new Promise((done) => setTimeout(done, wait));
+      again = false;
+      last = performance.now();
+      try {
+        const answer = await fetch(url);
+        if (answer.ok) show(await answer.text());
+        else if (answer.status === 401) lost("live.ended");
+      } catch { /* the event stream notices and says so */ }
+      busy = false;
+      if (again) run();
+    };
+    return run;
+  }
+  const work = fetcher("/fragments/work", showWork, 50), ward = fetcher("/fragments/ward", showWard, WARD_MS);
+
+  // --- the line -----------------------------------------------------------------------------------------------------
+  let line = null, beat = Date.now(), gone = false;
+  function lost(name) {
+    if (gone && name !== "live.ended") return;
+    gone = true;
+    body.classList.add("lost");
+    const at = new Intl.DateTimeFormat(body.dataset.lang === "en" ? "en-GB" : "zh-CN", { timeZone: body.dataset.zone, timeStyle: "medium", hourCycle: "h23" }).format(new Date(beat + skew));
+    $("lost").textContent = say(name || "live.lost", { at });
+    $("lost").hidden = false;
+  }
+  function heard() {
+    beat = Date.now();
+    if (!gone) return;
+    gone = false;
+    body.classList.remove("lost");
+    $("lost").hidden = true;
+    $("say").textContent = words["live.back"];
+    work(); ward(); renewPane();
+  }
+  function listen() {
+    line?.close();
+    line = new EventSource("/events");
+    line.addEventListener("beat", heard);
+    line.addEventListener("alert", () => { heard(); work(); ward(); renewPane(); });
+    line.addEventListener("reading", () => { heard(); work(); ward(); });
+    for (const topic of ["box", "series"]) line.addEventListener(topic, () => { heard(); work(); ward(); });
+    line.addEventListener("reload", () => { heard(); work(); ward(); renewPane(); });
+    line.onerror = () => { lost(); if (line.readyState === EventSource.CLOSED) setTimeout(retry, RETRY_MS); };
+  }
+  async function retry() {
+    try {
+      const answer = await fetch("/fragments/work");
+      if (answer.status === 401) { lost("live.ended"); return; }
+      if (answer.ok) { listen(); return; }
+    } catch { /* still away */ }
+    setTimeout(retry, RETRY_MS);
+  }
+
+  // --- the pane -------------------------------------------------------------------------------------------------------
+  let shown = document.querySelector("#pane form[data-change]")?.dataset.change || null, shownUrl = shown && `/fragments/alert/${encodeURIComponent(shown)}`;
+  function renewPane() {
+    if (shownUrl && !$("pane").contains(document.activeElement)) htmx.ajax("GET", shownUrl, { target: "#pane", source: "#pane" });
+  }
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id === "pane") {
+      shownUrl = event.detail.pathInfo?.requestPath || shownUrl;
+      VitalgateChart.drawAll($("pane"));
+      $("pane").scrollTop = 0;
+    }
+    tick();
+  });
+  document.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status === 401) lost("live.ended"); else $("say").textContent = words["live.failed"]; });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const form = event.detail.elt.closest?.("form[data-change]");
+    if (form && event.detail.successful) { work(); htmx.ajax("GET", `/fragments/alert/${encodeURIComponent(form.dataset.change)}`, { target: "#pane", source: "#pane" }); }
+  });
+  function shut() { $("pane").classList.remove("open"); rows().find((row) => row.dataset.id === chosen)?.querySelector("a").focus(); }
+
+  // --- hands ------------------------------------------------------------------------------------------------------------
+  document.addEventListener("click", (event) => {
+    const target = event.target, row = target.closest(".row"), opens = target.closest('[hx-target="#pane"]');
+    if (row) choose(row);
+    if (opens) { $("pane").classList.add("open"); document.querySelectorAll(".person").forEach((one) => one.classList.toggle("chosen", one.contains(opens))); if (!row) choose(null); }
+    const days = target.closest("[data-days]");
+    if (days && days.tagName === "BUTTON") {
+      const figure = days.closest("figure");
+      figure.dataset.days = days.dataset.days;
+      figure.querySelectorAll("button[data-days]").forEach((one) => one.setAttribute("aria-pressed", String(one === days)));
+      VitalgateChart.draw(figure);
+    }
+    if (target.closest('[data-do="keys"]')) $("keys").showModal();
+    if (target.closest('[data-do="shut"]')) shut();
+    if (target.id === "fresh" && held) { place(held); tick(); }
+  });
+  const move = (step) => {
+    const all = rows();
+    if (!all.length) return;
+    const at = all.findIndex((row) => row.dataset.id === chosen), next = all[Math.min(all.length - 1, Math.max(0, at < 0 ? 0 : at + step))];
+    const link = next.querySelector("a");
+    choose(next);
+    link.focus();
+    next.scrollIntoView({ block: "nearest" });
+    if (matchMedia("(min-width: 1181px)").matches) htmx.ajax("GET", link.getAttribute("hx-get"), { target: "#pane", source: "#pane" });
+  };
+  document.addEventListener("keydown", (event) => {
+    touched = Date.now();
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select") || $("keys").open) return;
+    const act = { j: () => move(1), k: () => move(-1), a: () => $("acknowledge")?.click(), "?": () => $("keys").showModal(), Escape: shut }[event.key === "?" ? "?" : event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (act) { event.preventDefault(); act(); }
+  });
+  for (const kind of ["pointermove", "pointerdown", "wheel"]) document.addEventListener(kind, () => { touched = Date.now(); }, { passive: true });
+  document.addEventListener("submit", (event) => event.target.querySelector("button:last-of-type")?.toggleAttribute("data-sent", true));
+
+  // --- start ----------------------------------------------------------------------------------------------------------
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && !document.cookie.includes("zone=")) document.cookie = `zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=strict`;
+  if (shown) choose(rows().find((row) => row.dataset.id === shown) || null);
+  VitalgateChart.drawAll($("pane"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => VitalgateChart.drawAll($("pane")));
+  let resized = 0;
+  addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => VitalgateChart.drawAll($("pane")), 150); });
+  listen();
+  setInterval(() => {
+    tick();
+    if (!gone && Date.now() - beat > BEAT_MS) lost();
+    if (held && !holding()) { place(held); }
+  }, 1000);
+})();

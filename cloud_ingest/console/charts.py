@@ -1,0 +1,130 @@
+"""A chart's numbers: readings in the reader's unit, band and limits, and which of them raised an alert. No drawing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cloud_ingest.console.trends import DAY_US, FUTURE_US, LIMITS, Trends, in_unit
+from cloud_ingest.console.values import converted, is_own, marks, own_glucose_unit, show, unit_name
+from cloud_ingest.console.viewer import Viewer
+from cloud_ingest.stores.records_views import RecordsViews
+from cloud_ingest.stores.series import Point
+from gateway.model.kinds import BLOOD_PRESSURE, GLUCOSE, KINDS
+from gateway.model.observation import Observation
+
+DETAILED_MAX = 1_000  # newest readings that are looked up in the journal for digits and marks
+EVER_US = 100 * 366 * DAY_US
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One reading. `high` is absent for a single value; both are absent for a value off the scale (`beyond`)."""
+
+    at: float  # POSIX seconds
+    low: float | None
+    high: float | None
+    beyond: str | None
+    shown: str
+    marks: Sequence[str]
+    severity: str
+    known: bool
+    own: bool  # False for a control solution: not the person's
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A limit of an alert rule. What lies beyond the `outermost` one is shaded."""
+
+    at: float
+    label: str
+    outermost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart. `start` and `end` are POSIX seconds; `away` says that the time series can't be read now."""
+
+    kind: str
+    unit: str
+    start: float
+    end: float
+    band: tuple[float, float]
+    limits: Sequence[Line]
+    dots: Sequence[Dot]
+    away: bool
+
+
+def build_chart(
+    views: RecordsViews, trends: Trends, viewer: Viewer, patient: str, kind: str, days: int
+) -> Chart:
+    """One person's readings of one kind over so many days; 0 is all there are. `kind` is one of LIMITS."""
+    now_us = viewer.times.now_us
+    reach_us = days * DAY_US if days else EVER_US
+    points = trends.points(kind, patient, now_us - reach_us, now_us + FUTURE_US)
+    wanted = [str(point.fields.get("key")) for point in points[-DETAILED_MAX:]]
+    told = {
+        key: placed.row.observation(placed.position) for key, placed in views.places(wanted).items()
+    }
+    flags = {flag.key: flag.severity for flag in views.flags(patient, now_us - reach_us)}
+    unit = _unit(kind, viewer, [one for one in told.values() if one])
+    first_us = min((point.time_us for point in points), default=now_us)
+    return Chart(
+        kind=kind,
+        unit=unit_name(unit),
+        start=(first_us if days == 0 else now_us - reach_us) / 1e6,
+        end=max(now_us, *(point.time_us for point in points)) / 1e6 if points else now_us / 1e6,
+        band=(in_unit(LIMITS[kind].band[0], unit), in_unit(LIMITS[kind].band[1], unit)),
+        limits=[
+            Line(in_unit(limit, unit), viewer.words(f"limit.{kind}.{turn}"), outermost=turn == 0)
+            for turn, limit in enumerate(LIMITS[kind].alert)
+        ],
+        dots=[
+            _dot(point, told.get(str(point.fields.get("key"))), flags, unit, viewer)
+            for point in points
+        ],
+        away=trends.away,
+    )
+
+
+def _unit(kind: str, viewer: Viewer, told: Sequence[Observation]) -> str:
+    if kind != GLUCOSE.name:
+        return next(iter(KINDS[kind].parts.values()))
+    return viewer.unit or (own_glucose_unit(told[-1]) if told else "mg/dL")
+
+
+def _dot(
+    point: Point,
+    observation: Observation | None,
+    flags: Mapping[str, str],
+    unit: str,
+    viewer: Viewer,
+) -> Dot:
+    low, high = _ends(point, unit)
+    beyond = next((str(v) for name, v in point.fields.items() if name.endswith("_beyond")), None)
+    shown = show(observation, viewer.words, viewer.unit).text if observation else ""
+    return Dot(
+        at=point.time_us / 1e6,
+        low=low,
+        high=high,
+        beyond=beyond,
+        shown=shown or f"{_plain(low, high)} {unit_name(unit)}",
+        marks=marks(observation, viewer.words) if observation else (),
+        severity=flags.get(str(point.fields.get("key")), ""),
+        known=point.fields.get("time_known") is not False,
+        own=observation is None or is_own(observation),
+    )
+
+
+def _ends(point: Point, unit: str) -> tuple[float | None, float | None]:
+    if point.kind == BLOOD_PRESSURE.name:
+        return _number(point, "diastolic"), _number(point, "systolic")
+    value = _number(point, "value")
+    return (None if value is None else converted(value, unit)), None
+
+
+def _number(point: Point, name: str) -> float | None:
+    value = point.fields.get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _plain(low: float | None, high: float | None) -> str:
+    return " / ".join(f"{one:g}" for one in (high, low) if one is not None)

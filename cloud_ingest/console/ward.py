@@ -1,0 +1,254 @@
+"""Below the worklist: people with their latest values, the inbox, boxes and devices. Builds view models; renders nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cloud_ingest.console.trends import LIMITS, Spark, Trends, spark
+from cloud_ingest.console.values import is_own, marks, show
+from cloud_ingest.console.viewer import Viewer
+from cloud_ingest.console.worklist import box_name, heard_us, is_away, is_silent, parse_us, person
+from cloud_ingest.stores.records_views import BoxRow, PatientRow, Placed, RecordsViews
+from cloud_ingest.stores.series import Point
+from gateway.model.observation import Observation
+
+LOOK_BACK = 8  # newest points among which the person's own is looked for: the others may be control solution
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A person's newest value of one kind, and how it came to that."""
+
+    kind: str
+    value: str
+    unit: str
+    note: str
+    measured: str
+    marks: Sequence[str]
+    severity: str
+    trend: Spark | None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person's card."""
+
+    id: str
+    name: str
+    condition: str
+    devices: int
+    latest: Sequence[Latest]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A reading of the inbox."""
+
+    key: str
+    value: str
+    unit: str
+    device: str
+    profile: str
+    measured: str
+    arrived_us: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An edge box."""
+
+    agent: str
+    away: bool
+    heard_us: int | None
+    pending: int
+    oldest_us: int | None
+    version: str
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device as its box sees it, and whose it is."""
+
+    device: str
+    profile: str
+    box_name: str
+    wearer: str
+    heard_us: int | None
+    reading_us: int | None
+    silent: bool
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ward:
+    """Everything below the worklist."""
+
+    people: Sequence[Person]
+    people_in_all: int
+    inbox: Sequence[Waiting]
+    inbox_in_all: int
+    boxes: Sequence[Box]
+    devices: Sequence[Device]
+    charts_away: bool
+
+
+def build_ward(views: RecordsViews, trends: Trends, viewer: Viewer) -> Ward:
+    """People, inbox, boxes and devices, as of now."""
+    now_us = viewer.times.now_us
+    totals = views.totals(viewer.times.day)
+    bound = views.bound(now_us)
+    boxes = views.boxes()
+    wearers = views.patients_by_id([one for those in bound.values() for one in those])
+    return Ward(
+        people=[_person(one, bound, views, trends, viewer) for one in views.patients()],
+        people_in_all=totals.patients,
+        inbox=_inbox(views, boxes, viewer),
+        inbox_in_all=totals.inbox,
+        boxes=[_box(box, now_us) for box in boxes],
+        devices=_devices(boxes, bound, wearers, viewer),
+        charts_away=trends.away,
+    )
+
+
+def measured(observation: Observation, viewer: Viewer, *, seconds: bool = False) -> str:
+    """When a measurement was taken, or that nobody knows."""
+    if not observation.time.known:
+        return viewer.words("time.unknown")
+    us = parse_us(observation.time.utc)
+    return viewer.times.at(us, seconds=seconds) if us is not None else observation.time.utc
+
+
+def _person(
+    patient: PatientRow,
+    bound: Mapping[str, Sequence[str]],
+    views: RecordsViews,
+    trends: Trends,
+    viewer: Viewer,
+) -> Person:
+    now_us = viewer.times.now_us
+    series = {kind: trends.recent(kind, patient.id, now_us) for kind in LIMITS}
+    newest = {kind: str(points[-1].fields.get("key")) for kind, points in series.items() if points}
+    places = views.places(newest.values())
+    return Person(
+        id=patient.id,
+        name=person(patient, patient.id, viewer),
+        condition=patient.condition,
+        devices=sum(patient.id in those for those in bound.values()),
+        latest=[
+            latest
+            for kind, points in series.items()
+            if (latest := _latest(kind, points, places, views, viewer))
+        ],
+    )
+
+
+def _latest(
+    kind: str,
+    points: Sequence[Point],
+    places: Mapping[str, Placed],
+    views: RecordsViews,
+    viewer: Viewer,
+) -> Latest | None:
+    own = own_points(points, places)
+    placed = places.get(_key(own[-1])) if own else None
+    observation = placed.row.observation(placed.position) if placed else None
+    if observation is None:
+        return None
+    shown = show(observation, viewer.words, viewer.unit)
+    flags = views.flags_of(observation.key)
+    return Latest(
+        kind=kind,
+        value=shown.value,
+        unit=shown.unit,
+        note=shown.note,
+        measured=measured(observation, viewer),
+        marks=marks(observation, viewer.words),
+        severity=flags[0].severity if flags else "",
+        trend=spark(kind, own),
+    )
+
+
+def looked_back(points: Sequence[Point]) -> Sequence[str]:
+    """Keys of the newest points: those that `own_points` looks at."""
+    return [_key(point) for point in points[-LOOK_BACK:]]
+
+
+def own_points(points: Sequence[Point], places: Mapping[str, Placed]) -> Sequence[Point]:
+    """Without readings of control solution among the newest: they are the meter's, not the person's."""
+    foreign = {
+        key
+        for key, placed in places.items()
+        if (told := placed.row.observation(placed.position)) and not is_own(told)
+    }
+    return [point for point in points if _key(point) not in foreign]
+
+
+def _key(point: Point) -> str:
+    return str(point.fields.get("key"))
+
+
+def _inbox(views: RecordsViews, boxes: Sequence[BoxRow], viewer: Viewer) -> Sequence[Waiting]:
+    rows = views.inbox()
+    places = views.places(row.key for row in rows)
+    profiles = {
+        device.device: device.profile
+        for box in boxes
+        for device in (box.status.devices if box.status else ())
+    }
+    waiting: list[Waiting] = []
+    for row in rows:
+        placed = places.get(row.key)
+        observation = placed.row.observation(placed.position) if placed else None
+        shown = show(observation, viewer.words, viewer.unit) if observation else None
+        waiting.append(
+            Waiting(
+                key=row.key,
+                value=shown.value if shown else "?",
+                unit=shown.unit if shown else "",
+                device=row.device,
+                profile=profiles.get(row.device, observation.profile if observation else ""),
+                measured=measured(observation, viewer) if observation else "",
+                arrived_us=row.arrived_us,
+                why=viewer.words.maybe("inbox_why", row.why),
+            )
+        )
+    return waiting
+
+
+def _box(box: BoxRow, now_us: int) -> Box:
+    status = box.status
+    return Box(
+        agent=box.agent,
+        away=is_away(box, now_us),
+        heard_us=heard_us(box),
+        pending=status.pending if status else 0,
+        oldest_us=parse_us(status.oldest_pending) if status else None,
+        version=status.version if status else "",
+        told=status is not None,
+    )
+
+
+def _devices(
+    boxes: Sequence[BoxRow],
+    bound: Mapping[str, Sequence[str]],
+    wearers: Mapping[str, PatientRow],
+    viewer: Viewer,
+) -> Sequence[Device]:
+    now_us = viewer.times.now_us
+    return [
+        Device(
+            device=device.device,
+            profile=device.profile,
+            box_name=box_name(box.agent, viewer.words),
+            wearer=" / ".join(
+                person(wearers.get(one), one, viewer) for one in bound.get(device.device, ())
+            ),
+            heard_us=parse_us(device.last_heard),
+            reading_us=parse_us(device.last_reading),
+            silent=is_silent(device.last_heard, now_us),
+            trouble=device.trouble or "",
+        )
+        for box in boxes
+        for device in (box.status.devices if box.status else ())
+    ]

@@ -1,0 +1,48 @@
+"""Records → points of the time series. Pure: what the journal says of a reading now, as the series is to hold it."""
+
+import math
+from dataclasses import dataclass
+
+from cloud_ingest.stores.fate import Fate
+from cloud_ingest.stores.series import Point
+from gateway.model.observation import Observation
+
+
+class UnrenderableError(ValueError):
+    """A stored reading that no point can hold: its number is none. The journal still has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A point, and where in the journal its reading stands."""
+
+    journal: int
+    position: int
+    point: Point
+
+
+def render(observation: Observation, fate: Fate) -> Point:
+    """The point of one stored reading. Raises UnrenderableError, with the part and its value.
+
+    A number is a float in the stored unit; a value off the device's scale has `<part>_beyond` and no number.
+    """
+    fields: dict[str, float | str | bool] = {}
+    for name, part in observation.parts.items():
+        if part.beyond is not None:
+            fields[f"{name}_beyond"] = part.beyond.value
+        else:
+            fields[name] = _number(name, part.value)
+    # Last, so that a part that calls itself `key` cannot take the identity's place.
+    fields["key"] = observation.key
+    fields["time_known"] = observation.time.known
+    return Point(observation.kind, fate.subject, observation.device, fate.time_us, fields)
+
+
+def _number(name: str, value: str | None) -> float:
+    try:
+        number = float(value or "")
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UnrenderableError(f"{name} is {value!r}, which is no finite number")
+    return number

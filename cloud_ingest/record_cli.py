@@ -1,0 +1,226 @@
+"""`vitalgate record`: patients, their devices, and readings that belong to nobody yet. Arguments in, tables and sentences out.
+
+Works while the ingester runs. What needs a database is imported by the command that needs it.
+"""
+
+import getpass
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.errors import StoreError
+
+if TYPE_CHECKING:
+    from cloud_ingest.stores.records import Records
+
+WRONG_EXIT = 2  # an argument that can't be
+STORE_EXIT = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
+ALWAYS, NOW = "always", "now"
+US = 1_000_000
+
+record_app = typer.Typer(no_args_is_help=True, help="Patients, their devices, and their readings.")
+patient_app = typer.Typer(no_args_is_help=True, help="Patients and the devices that they wear.")
+reading_app = typer.Typer(no_args_is_help=True, help="Readings that belong to nobody yet.")
+record_app.add_typer(patient_app, name="patient")
+record_app.add_typer(reading_app, name="reading")
+
+SettingsFile = Annotated[
+    Path,
+    typer.Option("--settings", help="The ingester's settings file (TOML).", show_default=False),
+]
+PatientId = Annotated[str, typer.Argument(help="Patient id, as `record patient list` shows it.")]
+DeviceId = Annotated[str, typer.Argument(help="Device id, as `edge status` shows it.")]
+Slot = Annotated[
+    str | None, typer.Option("--slot", help="One user of a device that tells its users apart.")
+]
+
+
+@patient_app.command("add")
+def add_command(
+    settings: SettingsFile,
+    name: Annotated[str, typer.Option("--name", help="As people call them.")],
+    born: Annotated[str | None, typer.Option("--born", help="YYYY-MM-DD.")] = None,
+    condition: Annotated[str, typer.Option("--condition", help="What is followed.")] = "",
+) -> None:
+    """Add a patient; prints the new id."""
+    with _opened(settings) as records:
+        patient = records.add_patient(name, born, condition)
+    _say(patient.id)
+
+
+@patient_app.command("bind")
+def bind_command(
+    settings: SettingsFile,
+    patient: PatientId,
+    device: DeviceId,
+    slot: Slot = None,
+    since: Annotated[
+        str, typer.Option("--from", help="ISO time (without a zone: local), `now` or `always`.")
+    ] = NOW,
+    until: Annotated[
+        str | None, typer.Option("--to", help="ISO time; without it, until further notice.")
+    ] = None,
+) -> None:
+    """From then on a device's readings are this patient's. Those that came before stay in the inbox."""
+    with _opened(settings) as records:
+        start = None if since == ALWAYS else _moment(since, "--from")
+        end = None if until is None else _moment(until, "--to")
+        made = records.bind(patient, device, slot=slot, since=start, until=end)
+    _say(
+        f"{device} is {patient}'s from {_shown(made.binding.from_us, ALWAYS)}"
+        f" to {_shown(made.binding.to_us, 'further notice')}"
+    )
+    if made.waiting:
+        _say(
+            f"{made.waiting} readings of it came before and wait: see `vitalgate record reading unassigned`"
+        )
+
+
+@patient_app.command("unbind")
+def unbind_command(
+    settings: SettingsFile,
+    patient: PatientId,
+    device: DeviceId,
+    slot: Slot = None,
+    at: Annotated[str, typer.Option("--at", help="ISO time, or `now`.")] = NOW,
+) -> None:
+    """From then on a device's readings are not this patient's any more."""
+    with _opened(settings) as records:
+        ended = records.unbind(patient, device, slot=slot, at=_moment(at, "--at"))
+    for binding in ended:
+        _say(f"{device} was {patient}'s to {_shown(binding.to_us, '')}")
+
+
+@patient_app.command("list")
+def list_command(settings: SettingsFile) -> None:
+    """Patients, and the devices that are or were theirs."""
+    with _opened(settings) as records:
+        patients, bindings = records.patients(), records.bindings()
+    rows: list[tuple[str, ...]] = []
+    for patient in patients:
+        theirs = [binding for binding in bindings if binding.patient == patient.id]
+        devices = [b.device if b.slot is None else f"{b.device} user {b.slot}" for b in theirs]
+        rows.append(
+            (
+                patient.id,
+                patient.name,
+                patient.born or "",
+                patient.condition,
+                "\n".join(devices),
+                "\n".join(_shown(binding.from_us, ALWAYS) for binding in theirs),
+                "\n".join(_shown(binding.to_us, "") for binding in theirs),
+            )
+        )
+    heads = ("patient", "name", "born", "condition", "device", "from", "to")
+    _table(heads, rows, "There are no patients yet.")
+
+
+@reading_app.command("unassigned")
+def unassigned_command(settings: SettingsFile) -> None:
+    """Readings that no binding gives to a patient, newest first."""
+    with _opened(settings) as records:
+        waiting = records.unassigned()
+    rows = [
+        (
+            reading.key,
+            reading.device,
+            reading.kind,
+            reading.shown,
+            _shown(reading.measured_us, "") if reading.time_known else "time unknown",
+            reading.why,
+        )
+        for reading in waiting
+    ]
+    heads = ("reading", "device", "kind", "value", "measured", "why")
+    _table(heads, rows, "No reading waits.")
+
+
+@reading_app.command("assign")
+def assign_command(
+    settings: SettingsFile,
+    key: Annotated[str, typer.Argument(help="As `record reading unassigned` shows it.")],
+    patient: PatientId,
+) -> None:
+    """Give a reading to a patient: its time stays, and the patient's rules judge it."""
+    with _opened(settings) as records:
+        news = records.assign(key, patient, getpass.getuser())
+    alerts = sum(len(each.ids) for each in news if each.topic == "alert")
+    _say(f"{key} is {patient}'s now" + (f"; {alerts} alerts stand on it" if alerts else ""))
+
+
+@contextmanager
+def _opened(settings: Path) -> Generator["Records"]:
+    """The records, while one command runs; what is wrong with its arguments or the store, as one sentence."""
+    from cloud_ingest.rules.thresholds import default_thresholds  # noqa: PLC0415 see the module's first lines
+    from cloud_ingest.settings import load  # noqa: PLC0415 the same
+    from cloud_ingest.stores.records import Records  # noqa: PLC0415 the same
+
+    told = load(settings)
+    try:
+        records = Records.open(
+            told.records_path,
+            told.tenant,
+            SystemClock(),
+            default_thresholds(),
+            sole_ingester=False,
+        )
+        try:
+            yield records
+        finally:
+            records.close()
+    except ValueError as error:
+        _end(f"{error}", WRONG_EXIT)
+    except StoreError as error:
+        _end(f"{error}", STORE_EXIT)
+
+
+def _end(why: str, code: int) -> None:
+    typer.echo(f"vitalgate: {why}", err=True)
+    raise typer.Exit(code) from None
+
+
+def _moment(text: str, option: str) -> datetime:
+    if text == NOW:
+        return SystemClock().now()
+    try:
+        moment = datetime.fromisoformat(text)
+        # Without a zone it is what this machine's clock on the wall shows.
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(
+            f"{option} {text!r} is no time: write 2026-03-14T07:05, with +08:00 where another zone is meant"
+        ) from None
+
+
+def _shown(at_us: int | None, without: str) -> str:
+    if at_us is None:
+        return without
+    return datetime.fromtimestamp(at_us // US, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]], empty: str) -> None:
+    from rich.console import Console  # noqa: PLC0415 see the module's first lines
+    from rich.markup import escape  # noqa: PLC0415 the same
+    from rich.table import Table  # noqa: PLC0415 the same
+
+    if not rows:
+        _say(empty)
+        return
+    table = Table(box=None, pad_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold", no_wrap=head in {"patient", "reading", "device"})
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    # A pipe has no width: nothing is cut there that a person would copy.
+    wide = max(200, sum(max(len(row[at]) for row in rows) + 2 for at in range(len(heads))))
+    Console(width=None if sys.stdout.isatty() else wide, highlight=False).print(table)
+
+
+def _say(line: str) -> None:
+    typer.echo(line)

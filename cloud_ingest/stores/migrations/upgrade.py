@@ -1,0 +1,37 @@
+"""Brings a relational store to the newest schema, in the caller's transaction. Never goes back."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+
+def _config() -> Config:
+    config = Config()
+    # A % in the path would be read as interpolation.
+    folder = str(Path(__file__).parent).replace("%", "%%")
+    config.set_main_option("script_location", folder)
+    return config
+
+
+def is_newest(connection: Connection) -> bool:
+    """Whether the store has the newest schema already."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    return current == ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def is_known(connection: Connection) -> bool:
+    """Whether the store's schema is one that this program knows, or none yet."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return current is None or current in known
+
+
+def upgrade(connection: Connection) -> None:
+    """Run what is missing."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,171 @@
+"""The relational records as one object: journal, keys, ledger, patients, bindings, alerts. Opens SQLite; speaks no MQTT."""
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from cloud_ingest.live import News
+from cloud_ingest.rules.judge import micros
+from cloud_ingest.rules.thresholds import Thresholds
+from cloud_ingest.stores import records_assign, records_due, records_patients
+from cloud_ingest.stores.records_alerts import Desk
+from cloud_ingest.stores.records_ingest import Ingester
+from cloud_ingest.stores.records_ledger import answer
+from cloud_ingest.stores.records_open import Opened, open_store, reading, release, writing
+from cloud_ingest.stores.records_parked import BEYOND_QUOTA
+from cloud_ingest.stores.records_schema import boxes, meta, metadata
+from cloud_ingest.stores.records_types import Binding, Bound, Delivery, Patient, Unassigned, Verdict
+from gateway.runtime.clock import Clock
+from gateway.wire.receipts import Answer, Question
+from gateway.wire.status import Status
+
+STATUS_BYTES_MAX = 256_000
+UNASSIGNED_MAX = 500  # shown at once
+
+
+class Records:
+    """One tenant's records. Methods may be called from any thread; each write is one transaction.
+
+    Every method may raise StoreError: `retry=True` where the store was busy or full and nothing was changed.
+    """
+
+    def __init__(
+        self, opened: Opened, tenant: str, clock: Clock, thresholds: Thresholds, zone: tzinfo | None
+    ) -> None:
+        """Over an open store; `Records.open` is the way in."""
+        self.store = opened.store  # random, drawn when the file was made: receipts name it
+        self.engine: Engine = opened.engine  # for queries; writers go through the methods
+        self._lock = opened.lock
+        self._clock = clock
+        self._thresholds = thresholds
+        self._zone = zone
+        self._ingester = Ingester(opened.engine, tenant, opened.store)
+        self._one_batch = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        tenant: str,
+        clock: Clock,
+        thresholds: Thresholds,
+        *,
+        sole_ingester: bool,
+        zone: tzinfo | None = None,
+    ) -> "Records":
+        """Make or upgrade the file and open it. `zone` is that of working hours; default: this machine's.
+
+        With `sole_ingester`, raises ConfigError naming the process that holds the file already.
+        """
+        opened = open_store(path, tenant, sole_ingester=sole_ingester)
+        return cls(opened, tenant, clock, thresholds, zone)
+
+    def ingest(self, deliveries: Sequence[Delivery]) -> list[Verdict]:
+        """File what came (`up/observations`), in one transaction. One verdict for each delivery, in their order."""
+        with self._one_batch:
+            return self._ingester.ingest(deliveries, self._desk())
+
+    def answer(self, agent: str, question: Question) -> Answer:
+        """What is held of a box."""
+        with reading(self.engine) as connection:
+            return answer(connection, self.store, agent, question)
+
+    def note_status(self, agent: str, status: Status, payload: bytes) -> News:
+        """Keep what a box said of itself last. Raises ValueError where it is another's, or over STATUS_BYTES_MAX."""
+        if status.agent != agent:
+            raise ValueError(f"says that it is of {status.agent!r}, on {agent!r}'s topic")
+        if len(payload) > STATUS_BYTES_MAX:
+            raise ValueError(f"a status of {len(payload)} bytes; at most {STATUS_BYTES_MAX}")
+        told = {"status": payload, "status_us": micros(self._clock.now())}
+        row = upsert(boxes).values(agent=agent, **told)
+        with writing(self.engine) as connection:
+            connection.execute(row.on_conflict_do_update(index_elements=["agent"], set_=told))
+        return News("box", (agent,))
+
+    def act_on_due(self, now: datetime) -> list[News]:
+        """Do what a clock triggers: unconfirmed findings, unanswered alerts. At most DUE_MAX rows a call."""
+        return records_due.act_on_due(self.engine, Desk(self._thresholds, self._zone, now))
+
+    def acknowledge(self, alert: str, who: str) -> bool:
+        """A person has seen the alert. False where there is none to acknowledge (unknown, seen already, resolved)."""
+        return records_due.acknowledge(self.engine, self._desk(), alert, who)
+
+    def resolve(self, alert: str, who: str) -> bool:
+        """A person ends the alert. False where there is none to end."""
+        return records_due.resolve(self.engine, self._desk(), alert, who)
+
+    def add_patient(self, name: str, born: str | None = None, condition: str = "") -> Patient:
+        """Raises ValueError for an empty name or an impossible date."""
+        with writing(self.engine) as connection:
+            return records_patients.add_patient(
+                connection, name, born, condition, self._clock.now()
+            )
+
+    def patients(self) -> list[Patient]:
+        """All patients, by name."""
+        with reading(self.engine) as connection:
+            return records_patients.all_patients(connection)
+
+    def bindings(self) -> list[Binding]:
+        """All bindings, past ones too, by device and start."""
+        with reading(self.engine) as connection:
+            return records_patients.all_bindings(connection)
+
+    def bind(
+        self,
+        patient: str,
+        device: str,
+        *,
+        slot: str | None = None,
+        since: datetime | None,
+        until: datetime | None = None,
+    ) -> Bound:
+        """From then on (`since` None: since always) the device's readings are this patient's. Raises ValueError.
+
+        Readings in the inbox stay there: a person assigns them.
+        """
+        from_us = None if since is None else micros(since)
+        to_us = None if until is None else micros(until)
+        wanted = Binding(0, device, slot, patient, from_us, to_us)
+        with writing(self.engine) as connection:
+            return records_patients.bind(connection, wanted)
+
+    def unbind(
+        self, patient: str, device: str, *, slot: str | None = None, at: datetime
+    ) -> list[Binding]:
+        """End the bindings that run at `at`; the ended ones. Raises ValueError where there is none."""
+        with writing(self.engine) as connection:
+            return records_patients.unbind(connection, patient, device, slot, micros(at))
+
+    def unassigned(self, limit: int = UNASSIGNED_MAX) -> list[Unassigned]:
+        """Readings that wait in the inbox, newest arrival first."""
+        with reading(self.engine) as connection:
+            return records_assign.unassigned(connection, limit)
+
+    def assign(self, key: str, patient: str, who: str) -> tuple[News, ...]:
+        """Give a reading of the inbox to a patient, run that patient's rules, queue its points anew. Raises ValueError."""
+        with writing(self.engine) as connection:
+            return records_assign.assign(connection, self._desk(), key, patient, who)
+
+    def counts(self) -> dict[str, int]:
+        """How many rows stand in each table, and what was parked beyond the quota: for `ingest status`."""
+        with reading(self.engine) as connection:
+            found = {
+                table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+                for table in metadata.sorted_tables
+            }
+            beyond = select(meta.c.value).where(meta.c.name == BEYOND_QUOTA)
+            return {**found, BEYOND_QUOTA: int(connection.execute(beyond).scalar() or 0)}
+
+    def close(self) -> None:
+        """Let go of the file and its lock."""
+        self.engine.dispose()
+        release(self._lock)
+        self._lock = None
+
+    def _desk(self) -> Desk:
+        return Desk(self._thresholds, self._zone, self._clock.now())

@@ -1,0 +1,244 @@
+"""Flags, alerts and what is due, inside a transaction that somebody else began. Rows are few here, so SQLAlchemy Core writes them.
+
+One unresolved alert for each patient and condition; `gateway.model.alert.FOLLOWS` says which state may follow which.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from cloud_ingest.rules.judge import Cause, Finding, micros
+from cloud_ingest.rules.thresholds import Rule, Thresholds
+from cloud_ingest.rules.worktime import answer_by
+from cloud_ingest.stores.records_schema import alert_events, alerts, due, flags
+from cloud_ingest.stores.records_subjects import is_patient
+from gateway.model.alert import AlertState, Severity, may_follow
+from gateway.runtime.clock import random_hex
+
+ALERT_ID_BITS = 64
+SYSTEM = "the system"  # who did it, where no person did
+UNCONFIRMED, UNANSWERED = "unconfirmed", "unanswered"  # due.what
+LIVE, LATE = "live", "late"  # flags.how, alerts.how
+
+_flag = upsert(flags)
+# The same key with other content (a conflict) may have flagged this rule already.
+_FLAG = _flag.on_conflict_do_update(
+    index_elements=["key", "rule"],
+    set_={"confirmed": flags.c.confirmed | _flag.excluded.confirmed},
+)
+_DUE = insert(due)
+_EVENT = insert(alert_events)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What alerts are written with: the thresholds, the zone of working hours (None: this machine's), and now."""
+
+    thresholds: Thresholds
+    zone: tzinfo | None
+    now: datetime
+
+    @property
+    def now_us(self) -> int:
+        """Now, as columns hold it."""
+        return micros(self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an alert is to say. `key` is the reading that was just judged; `cause` the one that completes the condition."""
+
+    patient: str
+    condition: str
+    severity: Severity
+    live: bool
+    key: str
+    cause: Cause
+    why: str
+    source: str
+    readings: int = 1  # that the condition took
+
+
+def write_findings(
+    connection: Connection,
+    desk: Desk,
+    key: str,
+    subject: str,
+    at_us: int,
+    findings: Iterable[Finding],
+) -> list[str]:
+    """Flags of one reading, the alerts that it opens or joins, what it makes due. Ids of the alerts that changed."""
+    changed: list[str] = []
+    for finding in findings:
+        _write_flag(connection, key, subject, at_us, finding)
+        if not is_patient(subject):
+            continue  # an alert is a person's: it opens when somebody says whose reading this is
+        if finding.wait_until_us is not None:
+            _make_due(connection, subject, finding.wait_until_us, UNCONFIRMED, key)
+        if finding.alert is not None:
+            order = _order(desk, finding, subject, key, finding.alert)
+            changed.append(raise_alert(connection, desk, order))
+            changed += _supersede(connection, desk, subject, finding.rule, key)
+    return changed
+
+
+def raise_alert(connection: Connection, desk: Desk, order: Order) -> str:
+    """Open an alert, or let the reading join the one that stands. Its id."""
+    held = _unresolved(connection, order.patient, order.condition)
+    if held is None:
+        return _open(connection, desk, order)
+    state = AlertState(held["state"])
+    if order.live and held["how"] == LATE:
+        if may_follow(state, AlertState.OPEN):
+            _reopen(connection, desk, order, held["id"])
+            return held["id"]
+        # Somebody has seen the stale finding; nobody has seen this one.
+        end(connection, desk, held["id"], SYSTEM, order.key)
+        return _open(connection, desk, order)
+    values = {"last_key": order.key, "readings": held["readings"] + 1}
+    connection.execute(update(alerts).where(alerts.c.id == held["id"]).values(values))
+    tell(connection, desk, held["id"], "joined", key=order.key)
+    return held["id"]
+
+
+def end(connection: Connection, desk: Desk, alert: str, who: str, key: str | None = None) -> None:
+    """Resolve an alert that is not resolved."""
+    values = {"state": AlertState.RESOLVED.value, "resolved_us": desk.now_us}
+    connection.execute(update(alerts).where(alerts.c.id == alert).values(values))
+    tell(connection, desk, alert, "resolved", who, key)
+
+
+def tell(
+    connection: Connection,
+    desk: Desk,
+    alert: str,
+    what: str,
+    who: str = SYSTEM,
+    key: str | None = None,
+) -> None:
+    """Add to an alert's story."""
+    row = {"alert": alert, "at_us": desk.now_us, "what": what, "who": who, "key": key}
+    connection.execute(_EVENT, row)
+
+
+def has_unresolved(connection: Connection, patient: str, condition: str) -> bool:
+    """Whether an alert of this condition stands."""
+    return _unresolved(connection, patient, condition) is not None
+
+
+def _order(desk: Desk, finding: Finding, patient: str, key: str, cause: Cause) -> Order:
+    rule = finding.rule
+    minutes = rule.confirm.within_s / 60 if rule.confirm else 0
+    twice = f", twice within {minutes:g} min" if rule.confirm else ""
+    return Order(
+        patient,
+        rule.id,
+        rule.severity,
+        finding.alert_live,
+        key,
+        cause,
+        f"{rule.limit}{twice}",
+        sources(desk.thresholds, rule),
+        1 + len(finding.partners),
+    )
+
+
+def sources(thresholds: Thresholds, rule: Rule) -> str:
+    """On whose word: `ADA (ADA Standards of Care section 6)`."""
+    return "; ".join(f"{name} ({thresholds.titles[name]})" for name in rule.sources)
+
+
+def _write_flag(
+    connection: Connection, key: str, subject: str, at_us: int, finding: Finding
+) -> None:
+    row = {
+        "key": key,
+        "rule": finding.rule.id,
+        "severity": finding.rule.severity.value,
+        "subject": subject,
+        "measured_us": at_us,
+        "shown": finding.shown,
+        "limit": finding.rule.limit,
+        "how": LIVE if finding.live else LATE,
+        "confirmed": finding.confirmed,
+    }
+    connection.execute(_FLAG, row)
+    if finding.partners:
+        mine = flags.c.key.in_(finding.partners) & (flags.c.rule == finding.rule.id)
+        connection.execute(update(flags).where(mine).values(confirmed=True))
+
+
+def _unresolved(connection: Connection, patient: str, condition: str) -> RowMapping | None:
+    mine = (alerts.c.patient == patient) & (alerts.c.condition == condition)
+    unresolved = alerts.c.state != AlertState.RESOLVED.value
+    return connection.execute(select(alerts).where(mine & unresolved)).mappings().one_or_none()
+
+
+def _open(connection: Connection, desk: Desk, order: Order) -> str:
+    alert = f"a{random_hex(ALERT_ID_BITS)}"
+    row = {
+        "id": alert,
+        "patient": order.patient,
+        "condition": order.condition,
+        "source": order.source,
+        "opened_us": desk.now_us,
+        "last_key": order.key,
+        "readings": order.readings,
+        **_face(desk, order),
+    }
+    connection.execute(insert(alerts), row)
+    tell(connection, desk, alert, "opened", key=order.key)
+    _await_answer(connection, desk, order, alert)
+    return alert
+
+
+def _reopen(connection: Connection, desk: Desk, order: Order, alert: str) -> None:
+    values = {
+        **_face(desk, order),
+        "last_key": order.key,
+        "readings": alerts.c.readings + 1,
+        "acknowledged_us": None,
+        "acknowledged_by": None,
+    }
+    connection.execute(update(alerts).where(alerts.c.id == alert).values(values))
+    tell(connection, desk, alert, "paged-late", key=order.key)
+    _await_answer(connection, desk, order, alert)
+
+
+def _face(desk: Desk, order: Order) -> dict[str, str | int]:
+    return {
+        "severity": order.severity.value,
+        "state": (AlertState.OPEN if order.live else AlertState.LATE).value,
+        "how": LIVE if order.live else LATE,
+        "key": order.cause.key,
+        "shown": order.cause.shown,
+        "why": order.why,
+        "measured_us": order.cause.at_us,
+        "answer_by_us": _answer_by_us(desk, order),
+    }
+
+
+def _answer_by_us(desk: Desk, order: Order) -> int:
+    by = answer_by(desk.thresholds, order.severity, desk.now, desk.zone, live=order.live)
+    return micros(by)
+
+
+def _await_answer(connection: Connection, desk: Desk, order: Order, alert: str) -> None:
+    _make_due(connection, order.patient, _answer_by_us(desk, order), UNANSWERED, alert)
+
+
+def _make_due(connection: Connection, subject: str, at_us: int, what: str, about: str) -> None:
+    row = {"subject": subject, "at_us": at_us, "what": what, "about": about}
+    connection.execute(_DUE, row)
+
+
+def _supersede(connection: Connection, desk: Desk, patient: str, rule: Rule, key: str) -> list[str]:
+    """The second reading came after all: what was raised without it ends."""
+    held = _unresolved(connection, patient, rule.unconfirmed_condition)
+    if held is None:
+        return []
+    end(connection, desk, held["id"], SYSTEM, key)
+    return [held["id"]]

@@ -1,0 +1,124 @@
+"""What a clock or a person does to alerts: unconfirmed findings, missing answers, acknowledging, resolving. Each in its own transaction."""
+
+from sqlalchemy import Connection, Engine, RowMapping, delete, select, update
+
+from cloud_ingest.live import News
+from cloud_ingest.rules.judge import Cause, second_reading_came
+from cloud_ingest.rules.thresholds import Rule
+from cloud_ingest.stores.records_alerts import (
+    LIVE,
+    UNANSWERED,
+    UNCONFIRMED,
+    Desk,
+    Order,
+    end,
+    has_unresolved,
+    raise_alert,
+    sources,
+    tell,
+)
+from cloud_ingest.stores.records_open import reading, writing
+from cloud_ingest.stores.records_schema import alerts, due, flags
+from cloud_ingest.stores.records_subjects import load_states
+from cloud_ingest.stores.records_txn import cursor_of
+from gateway.model.alert import AlertState, may_follow
+
+DUE_MAX = 200  # rows acted on in one call; the rest wait for the next
+
+
+def act_on_due(engine: Engine, desk: Desk) -> list[News]:
+    """Look at what is due by now, each row again under the lock. News of the alerts that changed."""
+    with reading(engine) as connection:
+        waiting = select(due.c.id).where(due.c.at_us <= desk.now_us).order_by(due.c.at_us)
+        ids = connection.execute(waiting.limit(DUE_MAX)).scalars().all()
+    changed: list[str] = []
+    for row in ids:
+        with writing(engine) as connection:
+            changed += _act(connection, desk, row)
+    return [News("alert", tuple(changed))] if changed else []
+
+
+def acknowledge(engine: Engine, desk: Desk, alert: str, who: str) -> bool:
+    """False where it is unknown, seen already, or resolved."""
+    with writing(engine) as connection:
+        if not _may(connection, alert, AlertState.ACKNOWLEDGED):
+            return False
+        values = {
+            "state": AlertState.ACKNOWLEDGED.value,
+            "acknowledged_us": desk.now_us,
+            "acknowledged_by": who,
+        }
+        connection.execute(update(alerts).where(alerts.c.id == alert).values(values))
+        tell(connection, desk, alert, "acknowledged", who)
+        return True
+
+
+def resolve(engine: Engine, desk: Desk, alert: str, who: str) -> bool:
+    """False where it is unknown or resolved already."""
+    with writing(engine) as connection:
+        if not _may(connection, alert, AlertState.RESOLVED):
+            return False
+        end(connection, desk, alert, who)
+        return True
+
+
+def _may(connection: Connection, alert: str, after: AlertState) -> bool:
+    state = connection.execute(select(alerts.c.state).where(alerts.c.id == alert)).scalar()
+    return state is not None and may_follow(AlertState(state), after)
+
+
+def _act(connection: Connection, desk: Desk, row: int) -> list[str]:
+    task = connection.execute(select(due).where(due.c.id == row)).mappings().one_or_none()
+    if task is None:
+        return []
+    connection.execute(delete(due).where(due.c.id == row))
+    act = {UNANSWERED: _unanswered, UNCONFIRMED: _unconfirmed}[task["what"]]
+    return act(connection, desk, task)
+
+
+def _unanswered(connection: Connection, desk: Desk, task: RowMapping) -> list[str]:
+    alert = task["about"]
+    held = connection.execute(select(alerts).where(alerts.c.id == alert)).mappings().one_or_none()
+    unseen = {AlertState.OPEN.value, AlertState.LATE.value}
+    if held is None or held["state"] not in unseen or held["answer_by_us"] > desk.now_us:
+        return []
+    tell(connection, desk, alert, "overdue", key=held["key"])
+    return [alert]
+
+
+def _unconfirmed(connection: Connection, desk: Desk, task: RowMapping) -> list[str]:
+    mine = (flags.c.key == task["about"]) & (flags.c.subject == task["subject"])
+    open_flags = connection.execute(select(flags).where(mine & ~flags.c.confirmed)).mappings()
+    changed: list[str] = []
+    for flag in open_flags.all():
+        rule = desk.thresholds.rule(flag["rule"])
+        if rule is not None and not _answered(connection, task["subject"], rule, flag):
+            changed.append(raise_alert(connection, desk, _order(desk, rule, flag)))
+    return changed
+
+
+def _answered(connection: Connection, patient: str, rule: Rule, flag: RowMapping) -> bool:
+    """Whether the condition stands confirmed by others, or a second reading came and did not confirm this one."""
+    if rule.confirm is None or has_unresolved(connection, patient, rule.id):
+        return True
+    state = load_states(cursor_of(connection), (patient,))[patient]
+    return second_reading_came(state, rule.kind, flag["key"], flag["measured_us"], rule.confirm)
+
+
+def _order(desk: Desk, rule: Rule, flag: RowMapping) -> Order:
+    confirm = rule.confirm
+    assert confirm is not None
+    why = (
+        f"{rule.limit}: no second reading within {confirm.within_s / 60:g} min, so one level lower"
+    )
+    cause = Cause(flag["key"], flag["measured_us"], flag["shown"])
+    return Order(
+        flag["subject"],
+        rule.unconfirmed_condition,
+        confirm.unconfirmed,
+        flag["how"] == LIVE,
+        flag["key"],
+        cause,
+        why,
+        sources(desk.thresholds, rule),
+    )

@@ -1,0 +1,74 @@
+"""Answers a box's question: which of its numbers are held, in ranges that can be checked. Reads only."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, select
+
+from cloud_ingest.stores.records_schema import boxes, ledger, ledger_apart
+from gateway.model.identity import DIGEST_MODULUS
+from gateway.wire.receipts import RANGES_MAX, Answer, Held, HeldEpoch, Question
+
+# Numbers listed apart in one answer. What is left out is sent again, settled by its key, and harms nothing.
+LISTED_MAX = 10_000
+
+
+def answer(connection: Connection, store: str, agent: str, question: Question) -> Answer:
+    """What is held of a box, as of one snapshot. At most RANGES_MAX ranges: the newest."""
+    commit = connection.execute(select(boxes.c.commit_no).where(boxes.c.agent == agent)).scalar()
+    mine = select(ledger.c.epoch, ledger.c.first, ledger.c.last, ledger.c.digest)
+    rows = connection.execute(
+        mine.where(ledger.c.agent == agent).order_by(ledger.c.epoch, ledger.c.first)
+    )
+    ranges: dict[str, list[Held]] = {}
+    for epoch, first, last, digest in rows:
+        _append(ranges.setdefault(epoch, []), first, last, int(digest, 16))
+    parked: dict[str, set[int]] = {}
+    two_keys: dict[str, set[int]] = {}
+    apart = select(ledger_apart.c.epoch, ledger_apart.c.n, ledger_apart.c.key)
+    apart = apart.where(ledger_apart.c.agent == agent).order_by(ledger_apart.c.n.desc())
+    for epoch, n, key in connection.execute(apart.limit(LISTED_MAX)):
+        (two_keys if key else parked).setdefault(epoch, set()).add(n)
+    epochs = [
+        HeldEpoch(
+            epoch=epoch,
+            ranges=ranges.get(epoch, []),
+            parked=_sorted(parked.get(epoch, ()), but=two_keys.get(epoch, ())),
+            two_keys=_sorted(two_keys.get(epoch, ())),
+        )
+        for epoch in sorted({*ranges, *parked, *two_keys})
+    ]
+    return Answer(
+        nonce=question.nonce,
+        agent=agent,
+        store=store,
+        commit=commit or 0,
+        epochs=_newest(epochs),
+    )
+
+
+def _append(held: list[Held], first: int, last: int, digest: int) -> None:
+    # Digests are additive, so neighbours make one range.
+    if held and held[-1].last + 1 == first:
+        before = held.pop()
+        first, digest = before.first, (int(before.digest, 16) + digest) % DIGEST_MODULUS
+    held.append(Held(first, last, f"{digest:016x}"))
+
+
+def _sorted(numbers: Iterable[int], but: Iterable[int] = ()) -> list[int]:
+    return sorted(set(numbers).difference(but))
+
+
+def _newest(epochs: Sequence[HeldEpoch]) -> Sequence[HeldEpoch]:
+    total = sum(len(epoch.ranges) for epoch in epochs)
+    if total <= RANGES_MAX:
+        return epochs
+    each = max(1, RANGES_MAX // len(epochs))
+    return [
+        HeldEpoch(
+            epoch=epoch.epoch,
+            ranges=epoch.ranges[-each:],
+            parked=epoch.parked,
+            two_keys=epoch.two_keys,
+        )
+        for epoch in epochs
+    ]

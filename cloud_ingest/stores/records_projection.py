@@ -1,0 +1,231 @@
+"""What the projection reads of the records and notes in them: journal rows, repoints, its mark, what the series refused.
+
+Queries only; the time series itself is the projection's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+
+from cloud_ingest.stores.records_journal import JournalRow, check
+from cloud_ingest.stores.records_open import reading, writing
+from cloud_ingest.stores.records_schema import journal, projection, repoints, unprojected
+from gateway.runtime.clock import Clock
+
+WIPE_FIRST = -1  # a mark: empty the series, then begin anew
+ROWS_MAX = 1_000  # read at once
+REPLAY_SCAN_ROWS = 20_000  # how far back the seconds of a replay are looked for
+KEYS_MAX = 500  # in one statement
+US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Repoint:
+    """A reading that went to someone else: where its point was, and where in the journal it stands."""
+
+    id: int
+    journal: int
+    position: int
+    kind: str
+    old_subject: str
+    old_device: str
+    old_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What to project next, as of one moment. `moved` has the journal rows of the repoints, where they still are."""
+
+    repoints: Sequence[Repoint]
+    moved: Sequence[JournalRow]
+    rows: Sequence[JournalRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """A reading that the series does not hold, and why."""
+
+    key: str
+    journal: int
+    position: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """How far the series lags: readings in the journal that it does not hold yet, and when the oldest of them came."""
+
+    readings: int
+    since_us: int | None
+
+    def lag_s(self, now_us: int) -> float:
+        """Age of the oldest reading that waits; 0 where none does."""
+        return 0.0 if self.since_us is None else max(0.0, (now_us - self.since_us) / US)
+
+
+class Tail:
+    """The journal as one writer of the time series sees it. Every method may raise StoreError."""
+
+    def __init__(self, engine: Engine, writer: str, clock: Clock) -> None:
+        """`writer` names the series that is written: another one begins at the journal's first row."""
+        self._engine = engine
+        self._writer = writer
+        self._clock = clock
+
+    def mark(self) -> int:
+        """Everything up to this journal row is in the series; WIPE_FIRST where it is to be emptied."""
+        with reading(self._engine) as connection:
+            found = connection.scalar(
+                select(projection.c.journal).where(projection.c.writer == self._writer)
+            )
+        if found is not None:
+            return found
+        with writing(self._engine) as connection:
+            # The row of a series that is no longer written would stand for a lag for ever.
+            connection.execute(delete(projection))
+            connection.execute(
+                insert(projection).values(writer=self._writer, journal=0, at_us=self._now_us())
+            )
+        return 0
+
+    def begin_anew(self) -> None:
+        """Have the series emptied and written from the journal's first row."""
+        self.mark()
+        with writing(self._engine) as connection:
+            connection.execute(delete(unprojected))
+            self._set_mark(connection, WIPE_FIRST)
+
+    def emptied(self) -> None:
+        """The series is empty now."""
+        with writing(self._engine) as connection:
+            self._set_mark(connection, 0)
+
+    def replay_from(self, mark: int, rows: int, seconds: int) -> int:
+        """The journal row after which to write again: at least `rows` rows and `seconds` before `mark`."""
+        with reading(self._engine) as connection:
+            came = connection.scalar(select(journal.c.received_us).where(journal.c.id == mark))
+            if came is None:
+                return max(0, mark - rows)
+            first = connection.scalar(
+                select(func.min(journal.c.id)).where(
+                    journal.c.id <= mark,
+                    journal.c.id > mark - REPLAY_SCAN_ROWS,
+                    journal.c.received_us >= came - seconds * US,
+                )
+            )
+        return max(0, min(mark - rows, (first or mark) - 1))
+
+    def take(self, after: int, readings: int) -> Work:
+        """Repoints and the journal rows that follow `after`, up to about so many readings: one snapshot.
+
+        In it, a place in the series that a row takes after another reading left it has that reading's repoint beside it.
+        """
+        with reading(self._engine) as connection:
+            moves = connection.execute(select(repoints).order_by(repoints.c.id).limit(ROWS_MAX))
+            moved = [Repoint(**row) for row in moves.mappings()]
+            sizes: list[tuple[int, int]] = [
+                (row[0], row[1])
+                for row in connection.execute(
+                    select(journal.c.id, journal.c.count)
+                    .where(journal.c.id > after)
+                    .order_by(journal.c.id)
+                    .limit(ROWS_MAX)
+                )
+            ]
+            # More repoints than fit: they go first, since a row may take the place that one of the others leaves.
+            until = after if len(moved) == ROWS_MAX else _until(sizes, after, readings)
+            follow = journal.c.id.between(after + 1, until)
+            behind = journal.c.id.in_({at.journal for at in moved})
+            return Work(
+                moved,
+                [check(row) for row in connection.execute(select(journal).where(behind))],
+                [
+                    check(row)
+                    for row in connection.execute(
+                        select(journal).where(follow).order_by(journal.c.id)
+                    )
+                ],
+            )
+
+    def done(
+        self,
+        until: int,
+        *,
+        repointed: Sequence[Repoint],
+        unwritten: Sequence[Unwritten],
+        written: Sequence[str],
+    ) -> None:
+        """Note what the series holds now, in one transaction. `until` lower than the mark (a replay) leaves the mark."""
+        with writing(self._engine) as connection:
+            for start in range(0, len(repointed), KEYS_MAX):
+                ids = [at.id for at in repointed[start : start + KEYS_MAX]]
+                connection.execute(delete(repoints).where(repoints.c.id.in_(ids)))
+            if connection.scalar(select(func.count()).select_from(unprojected)):
+                self._forget(connection, [*written, *(at.key for at in unwritten)])
+            rows = {
+                at.key: {
+                    "key": at.key,
+                    "journal": at.journal,
+                    "position": at.position,
+                    "why": at.why,
+                    "at_us": self._now_us(),
+                }
+                for at in unwritten
+            }
+            if rows:
+                connection.execute(insert(unprojected), list(rows.values()))
+            connection.execute(
+                update(projection)
+                # Not where another process asked meanwhile for a rebuild: that stands.
+                .where(
+                    projection.c.writer == self._writer,
+                    projection.c.journal < until,
+                    projection.c.journal != WIPE_FIRST,
+                )
+                .values(journal=until, at_us=self._now_us())
+            )
+
+    def behind(self) -> Behind:
+        """How far the series lags."""
+        mark = max(self.mark(), 0)
+        with reading(self._engine) as connection:
+            query = select(
+                func.coalesce(func.sum(journal.c.count), 0), func.min(journal.c.received_us)
+            ).where(journal.c.id > mark)
+            readings, since_us = connection.execute(query).one()
+        return Behind(readings, since_us)
+
+    def last(self) -> int:
+        """The journal's last row; 0 where it is empty."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(func.max(journal.c.id))) or 0
+
+    def unwritten(self) -> int:
+        """How many readings the series refused."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(func.count()).select_from(unprojected)) or 0
+
+    def _forget(self, connection: Connection, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), KEYS_MAX):
+            part = keys[start : start + KEYS_MAX]
+            connection.execute(delete(unprojected).where(unprojected.c.key.in_(part)))
+
+    def _set_mark(self, connection: Connection, mark: int) -> None:
+        connection.execute(
+            update(projection)
+            .where(projection.c.writer == self._writer)
+            .values(journal=mark, at_us=self._now_us())
+        )
+
+    def _now_us(self) -> int:
+        return int(self._clock.now().timestamp() * US)
+
+
+def _until(sizes: Sequence[tuple[int, int]], after: int, readings: int) -> int:
+    total, until = 0, after
+    for identity, count in sizes:
+        if total and total + count > readings:
+            break
+        total, until = total + count, identity
+    return until

@@ -1,0 +1,148 @@
+"""Who a reading belongs to, and what its rules make of it: bindings, locked states, assessment. Speaks sqlite3; opens no alert."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from cloud_ingest.rules.judge import When, judge, when
+from cloud_ingest.rules.state import SubjectState, decode_state, encode_state
+from cloud_ingest.rules.thresholds import Thresholds
+from cloud_ingest.stores.records_work import Cursor, Row
+from gateway.model.observation import Observation
+
+DEVICE_SUBJECT = "device:"
+STATE = (
+    "INSERT INTO rule_state (subject, state) VALUES (?, ?)"
+    " ON CONFLICT (subject) DO UPDATE SET state = excluded.state"
+)
+
+
+class RefusedError(Exception):
+    """Readings that can't be judged: where (envelope's hash, position) and why. They are to be parked."""
+
+    def __init__(self, places: Mapping[tuple[bytes, int], str]) -> None:
+        """Say which, and why each."""
+        super().__init__(f"{len(places)} readings can't be judged")
+        self.places = places
+
+
+class Covering(msgspec.Struct, frozen=True, gc=False):
+    """A binding as attribution sees it."""
+
+    patient: str
+    slot: str | None
+    from_us: int | None
+    to_us: int | None
+
+    def covers(self, moment: When) -> bool:
+        """Whether the whole interval in which the measurement can have been taken lies inside."""
+        begun = self.from_us is None or (
+            moment.low_us is not None and self.from_us <= moment.low_us
+        )
+        return begun and (self.to_us is None or moment.high_us < self.to_us)
+
+    def touches(self, moment: When) -> bool:
+        """Whether any of that interval lies inside."""
+        open_end = self.from_us is None or self.from_us <= moment.high_us
+        return open_end and (
+            self.to_us is None or moment.low_us is None or moment.low_us < self.to_us
+        )
+
+
+class Owner(msgspec.Struct, frozen=True, gc=False):
+    """The subject of a reading; where that is its device, `why` says what kept it from a patient."""
+
+    subject: str
+    why: str = ""
+
+
+def is_patient(subject: str) -> bool:
+    """Whether a subject is a person, for whom alerts open."""
+    return not subject.startswith(DEVICE_SUBJECT)
+
+
+def bindings_of(cursor: Cursor, devices: Iterable[str]) -> Mapping[str, Sequence[Covering]]:
+    """The bindings of some devices, past ones too; a device that is bound to nobody is absent."""
+    cursor.execute(
+        "SELECT device, patient, slot, from_us, to_us FROM bindings"
+        " WHERE device IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(sorted(devices)).decode(),),
+    )
+    found: dict[str, list[Covering]] = {}
+    for device, *binding in cursor.fetchall():
+        found.setdefault(device, []).append(Covering(*binding))
+    return found
+
+
+def attribute(bindings: Sequence[Covering], seen: Observation, moment: When) -> Owner:
+    """The one patient whose binding covers the whole interval, or else the device itself."""
+    device = f"{DEVICE_SUBJECT}{seen.device}"
+    if not bindings:
+        return Owner(device, "the device is bound to nobody")
+    mine = [bound for bound in bindings if bound.slot is None or bound.slot == seen.slot]
+    if not mine:
+        told = "does not say which user" if seen.slot is None else f"is of user {seen.slot!r}"
+        return Owner(device, f"the reading {told}, and only other users are bound")
+    covering = [bound for bound in mine if bound.covers(moment)]
+    if len(covering) == 1:
+        return Owner(covering[0].patient)
+    if covering:
+        return Owner(device, "two bindings cover the time of measurement")
+    if any(bound.touches(moment) for bound in mine):
+        when_taken = "is not known" if not seen.time.known else "is not known well enough"
+        return Owner(device, f"when it was taken {when_taken} to say whose it is")
+    return Owner(device, "no binding covers the time of measurement")
+
+
+def own(cursor: Cursor, rows: Sequence[Row]) -> None:
+    """Set the owner of each row by the bindings of its device."""
+    bindings = bindings_of(cursor, {row.seen.device for row in rows if row.seen is not None})
+    for row in rows:
+        if row.seen is not None:
+            row.moment = when(row.seen)
+            owner = attribute(bindings.get(row.seen.device, ()), row.seen, row.moment)
+            row.subject, row.unbound = owner.subject, owner.why
+
+
+def load_states(cursor: Cursor, subjects: Iterable[str]) -> dict[str, SubjectState]:
+    """Subjects' states. Inside a write transaction nobody else can change them: SQLite's write lock stands for row locks."""
+    wanted = sorted(subjects)
+    cursor.execute(
+        "SELECT subject, state FROM rule_state WHERE subject IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(wanted).decode(),),
+    )
+    held: dict[str, bytes] = dict(cursor.fetchall())
+    return {subject: decode_state(held.get(subject)) for subject in wanted}
+
+
+def save_states(cursor: Cursor, states: Mapping[str, SubjectState]) -> None:
+    """Write them back."""
+    cursor.executemany(STATE, [(name, encode_state(states[name])) for name in sorted(states)])
+
+
+def assess(
+    thresholds: Thresholds, rows: Iterable[Row], states: Mapping[str, SubjectState]
+) -> dict[str, SubjectState]:
+    """Judge rows in the order of arrival, each against its subject's state. The states that are to be written.
+
+    Raises RefusedError naming every reading at which the rules failed: whatever they raise is that reading's fault here,
+    and parks it, so that one reading can't stop the rest.
+    """
+    after: dict[str, SubjectState] = {}
+    refused: dict[tuple[bytes, int], str] = {}
+    for row in rows:
+        came = row.filing.sealed.came
+        if row.seen is None or row.moment is None:
+            continue
+        state = after.get(row.subject) or states[row.subject]
+        try:
+            row.assessment = judge(thresholds, row.seen, row.moment, state, came.received_us)
+        except MemoryError:
+            raise
+        except Exception as fault:  # noqa: BLE001 see the docstring
+            refused[came.sha256, row.position] = f"{type(fault).__name__}: {fault}"
+        else:
+            after[row.subject] = row.assessment.state
+    if refused:
+        raise RefusedError(refused)
+    return after

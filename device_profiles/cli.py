@@ -1,0 +1,81 @@
+"""`vitalgate profile`: which devices are known, what is said of one, what is wrong with one. Changes nothing."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from device_profiles.lint import lint as findings_in
+from device_profiles.loader import Entry, load_catalogue
+from gateway.runtime.errors import ConfigError
+
+app = typer.Typer(no_args_is_help=True, help="Devices as data: what is known of each model.")
+
+
+@app.command("list")
+def list_profiles() -> None:
+    """Each profile with its driver and what its support rests on."""
+    for name, entry in sorted(load_catalogue().items()):
+        print(
+            f"{name:<28} {entry.profile.kind:<16} {entry.profile.driver:<20} {entry.profile.support}"
+        )
+
+
+@app.command()
+def explain(name: Annotated[str, typer.Argument(metavar="ID", help="as `list` shows it")]) -> None:
+    """All that a profile says, in words."""
+    catalogue = load_catalogue()
+    if name not in catalogue:
+        raise ConfigError(
+            "vitalgate profile explain",
+            "ID",
+            f"{name!r} is no profile",
+            " or ".join(sorted(catalogue)),
+        )
+    for line in _told(catalogue[name]):
+        print(line)
+
+
+@app.command()
+def lint(
+    file: Annotated[Path | None, typer.Argument(help="one profile; all without it")] = None,
+) -> None:
+    """Findings with their codes; exit status 1 where there are any."""
+    findings = findings_in(file)
+    for finding in findings:
+        print(finding)
+    print(f"{len(findings)} findings")
+    raise typer.Exit(1 if findings else 0)
+
+
+def _told(entry: Entry) -> list[str]:
+    profile, clues = entry.profile, entry.identify
+    clock = "set to local time at each visit" if profile.clock.settable else "read, never set"
+    epochs = (
+        ", ".join(f"{epoch:%Y-%m-%d}" for epoch in profile.identity.reset_epochs) or "none known"
+    )
+    forgets = (
+        "deletes a record once the radio has confirmed it"
+        if profile.deletes_on_confirm
+        else "keeps its memory"
+    )
+    return [
+        f"{profile.id}: {profile.maker} {profile.model}",
+        f"  file       {entry.path}",
+        f"  support    {profile.support}",
+        f"  measures   {profile.kind} over {profile.link}, driver {profile.driver}",
+        f"  known by   {_clues(clues.model_dump())}",
+        f"  identity   {profile.identity.scheme.name.lower()}; clock starts anew at: {epochs}",
+        f"  clock      {clock}; zone {profile.clock.zone or 'of the box'}",
+        f"  memory     {forgets}; holds {profile.memory or 'an unknown number'}",
+        f"  users      {profile.users}",
+        *(
+            f"  shows      {part} {r.low} to {r.high} {r.unit}"
+            for part, r in profile.ranges.items()
+        ),
+        f"  a visit    ends after {profile.quiet_s:g} s of silence, at the latest after {profile.deadline_s:g} s",
+    ]
+
+
+def _clues(clues: dict[str, tuple[object, ...]]) -> str:
+    return "; ".join(f"{what} {', '.join(map(str, told))}" for what, told in clues.items() if told)

@@ -1,0 +1,94 @@
+"""Which profile a sighting speaks for: scored, never ordered. Proposes; only a person enrols. Opens nothing."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from fnmatch import fnmatchcase
+
+from device_profiles.loader import Entry
+
+
+class Clue(IntEnum):
+    """How much a matching clue says: each more than all those before it together."""
+
+    SERVICE = 1  # or the USB ids of a cable: how one may talk to it, not what it is
+    NAME = 2
+    COMPANY = 4
+    MODEL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was seen or read of a device before anything is known of it. UUIDs in full, lower case; ids as in `067b:2303`."""
+
+    link: str
+    services: frozenset[str] = frozenset()
+    name: str = ""
+    companies: frozenset[int] = frozenset()
+    model: str = ""
+    usb: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The one profile with the highest score, and why."""
+
+    profile: str
+    score: int
+    clues: tuple[Clue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Profiles that the sighting speaks for equally: ask a person."""
+
+    profiles: tuple[str, ...]
+    score: int
+
+
+def identify(sighting: Sighting, catalogue: Mapping[str, Entry]) -> Match | Tie | None:
+    """The best single match; None where nothing matches."""
+    scored: dict[str, tuple[Clue, ...]] = {}
+    for name, entry in catalogue.items():
+        clues = matching(sighting, entry)
+        if clues:
+            scored[name] = clues
+    if not scored:
+        return None
+    best = max(sum(clues) for clues in scored.values())
+    winners = sorted(name for name, clues in scored.items() if sum(clues) == best)
+    if len(winners) > 1:
+        return Tie(tuple(winners), best)
+    return Match(winners[0], best, scored[winners[0]])
+
+
+def matching(sighting: Sighting, entry: Entry) -> tuple[Clue, ...]:
+    """Clues of a profile that the sighting bears out; none at all where it contradicts one."""
+    asked = entry.identify
+    if sighting.link != entry.profile.link:
+        return ()
+    answers: dict[Clue, bool | None] = {
+        Clue.SERVICE: _any(asked.services, sighting.services)
+        if sighting.link == "ble"
+        else _any(asked.usb, {sighting.usb} - {""}),
+        Clue.NAME: _glob(asked.names, sighting.name),
+        Clue.COMPANY: _any(asked.companies, sighting.companies),
+        Clue.MODEL: _any(asked.models, {sighting.model} - {""}),
+    }
+    borne_out = tuple(clue for clue, answer in answers.items() if answer)
+    # A profile that names more than a service is about one model: the service alone doesn't speak for it.
+    only_service = borne_out == (Clue.SERVICE,) and (asked.names or asked.companies or asked.models)
+    return () if False in answers.values() or only_service else borne_out
+
+
+def _any(asked: Collection[object], seen: Collection[object]) -> bool | None:
+    """None: not asked, or nothing seen of it (an advertisement need not hold everything)."""
+    if not asked or not seen:
+        return None
+    return any(one in seen for one in asked)
+
+
+def _glob(asked: tuple[str, ...], seen: str) -> bool | None:
+    if not asked or not seen:
+        return None
+    return any(fnmatchcase(seen, pattern) for pattern in asked)

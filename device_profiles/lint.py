@@ -1,0 +1,140 @@
+"""What is wrong with a profile beyond its form. Each finding has a code that stays, and says what to do about it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from device_profiles.identify import Match, Tie, identify
+from device_profiles.loader import MODELS, Entry, files, load_file, profile_id
+from device_profiles.sighted import Sighted, recorded
+from gateway.runtime.errors import ConfigError
+from gateway.runtime.plugins import DRIVERS, found
+
+LINES_MAX = 60
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class Code(StrEnum):
+    """A code is never reused for another meaning."""
+
+    UNREADABLE = "P001"
+    TOO_LONG = "P002"
+    BAD_PLACE = "P003"
+    NO_DRIVER = "P004"
+    NEVER_SEEN = "P005"
+    TIE = "P006"
+    LOST = "P007"
+    NO_SUCH_PROFILE = "P008"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, where, why, and what mends it."""
+
+    code: Code
+    where: str
+    why: str
+    mend: str
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        return f"{self.code.value} {self.where}: {self.why}. {self.mend}"
+
+
+def lint(one: Path | None = None, folder: Path = MODELS) -> list[Finding]:
+    """Findings in all profiles of a folder; or, with `one`, in that file beside them, which need not lie there.
+
+    Raises ConfigError where the recorded sightings can't be read.
+    """
+    findings: list[Finding] = []
+    catalogue: dict[str, Entry] = {}
+    paths = {path.resolve() for path in (*files(folder), *((one,) if one else ()))}
+    for path in sorted(paths):
+        try:
+            catalogue[profile_id(path)] = load_file(path, profile_id(path))
+        except ConfigError as fault:
+            findings.append(
+                Finding(
+                    Code.UNREADABLE,
+                    fault.where,
+                    f"{fault.key}: {fault.why}",
+                    f"Write {fault.instead}",
+                )
+            )
+    for entry in catalogue.values():
+        findings += _form(entry)
+    findings += _seen(catalogue, recorded())
+    if one is None:
+        return findings
+    mine = {str(one), str(one.resolve()), profile_id(one.resolve())}
+    return [finding for finding in findings if finding.where in mine]
+
+
+def _form(entry: Entry) -> Iterator[Finding]:
+    name, where = entry.profile.id, str(entry.path)
+    lines = len(entry.path.read_text(encoding="utf-8").splitlines())
+    if lines > LINES_MAX:
+        yield Finding(
+            Code.TOO_LONG,
+            where,
+            f"{lines} lines; {LINES_MAX} fit",
+            "What doesn't fit belongs in a driver",
+        )
+    if not _ID.fullmatch(name):
+        yield Finding(
+            Code.BAD_PLACE,
+            where,
+            f"its place makes the id {name!r}",
+            "Name folder and file in lower case, as in aandd/ua-651ble.toml",
+        )
+    drivers = found(DRIVERS)
+    if entry.profile.driver not in drivers:
+        yield Finding(
+            Code.NO_DRIVER,
+            where,
+            f"driver {entry.profile.driver!r} is not installed",
+            f"Write one of {', '.join(sorted(drivers))}",
+        )
+
+
+def _seen(catalogue: Mapping[str, Entry], sightings: Sequence[Sighted]) -> Iterator[Finding]:
+    won: set[str] = set()
+    for sighted in sightings:
+        match identify(sighted.sighting, catalogue):
+            case Tie(profiles):
+                for name in profiles:
+                    yield Finding(
+                        Code.TIE,
+                        name,
+                        f"ties with {', '.join(sorted({*profiles} - {name}))} on sighting {sighted.name}",
+                        "Add a clue that only this device shows",
+                    )
+                continue
+            case Match(profile):
+                winner = profile
+                won.add(profile)
+            case None:
+                winner = None
+        if winner != sighted.wins:
+            yield Finding(
+                Code.LOST,
+                winner or sighted.wins or "",
+                f"sighting {sighted.name} ({sighted.place}) is won by {winner}, and should be by {sighted.wins}",
+                "Mend the clues, or the record if it is wrong",
+            )
+        if sighted.wins is not None and sighted.wins not in catalogue:
+            yield Finding(
+                Code.NO_SUCH_PROFILE,
+                sighted.place,
+                f"names {sighted.wins}, which is no profile",
+                "Write the id of one",
+            )
+    for name in sorted(catalogue.keys() - won):
+        yield Finding(
+            Code.NEVER_SEEN,
+            name,
+            "wins no recorded sighting",
+            "Record one in device_profiles/sightings, with its source",
+        )

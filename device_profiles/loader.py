@@ -1,0 +1,143 @@
+"""From TOML files to profiles. Refuses a file with a sentence that says what to write instead; talks to no device."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import ValidationError
+
+from device_profiles.schema import Identify, ProfileFile
+from gateway.contract.profile import (
+    BleChannel,
+    ClockRule,
+    IdentityRule,
+    Profile,
+    Range,
+    SerialLine,
+)
+from gateway.runtime.errors import ConfigError
+
+MODELS = Path(__file__).parent / "models"
+FILE_BYTES_MAX = 20_000
+FILES_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A profile, the clues by which its device is recognised, and the file that says so."""
+
+    profile: Profile
+    identify: Identify
+    path: Path
+
+
+def load_profiles(folder: Path = MODELS) -> Mapping[str, Profile]:
+    """All profiles of a folder by id. Raises ConfigError."""
+    return {name: entry.profile for name, entry in load_catalogue(folder).items()}
+
+
+def load_catalogue(folder: Path = MODELS) -> Mapping[str, Entry]:
+    """The same with clues and files. Raises ConfigError."""
+    entries = [load_file(path, profile_id(path)) for path in files(folder)]
+    return {entry.profile.id: entry for entry in entries}
+
+
+def files(folder: Path = MODELS) -> list[Path]:
+    """The profiles of a folder, sorted. Raises ConfigError where there is none, or too many."""
+    found = sorted(folder.glob("*/*.toml"))
+    if not 0 < len(found) <= FILES_MAX:
+        raise ConfigError(
+            str(folder), "*/*.toml", f"{len(found)} profiles in it", f"1 to {FILES_MAX} of them"
+        )
+    return found
+
+
+def profile_id(path: Path) -> str:
+    """`maker/model`, as the file's place says."""
+    return f"{path.parent.name}/{path.stem}"
+
+
+def load_file(path: Path, name: str) -> Entry:
+    """One profile. Raises ConfigError that names file, key, why, and what to write instead."""
+    told = _parsed(path)
+    try:
+        checked = ProfileFile.model_validate(told)
+    except ValidationError as error:
+        raise _refusal(path, error) from error
+    try:
+        ZoneInfo(checked.clock.zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        why = f"{checked.clock.zone!r} is no zone of the tz database"
+        raise ConfigError(str(path), "clock.zone", why, 'one as "Asia/Shanghai"') from error
+    return Entry(_profile(checked, name), checked.identify, path)
+
+
+def _parsed(path: Path) -> Mapping[str, object]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(
+            str(path), "(file)", f"can't be read: {error.strerror}", "a path that can be read"
+        ) from error
+    if len(text) > FILE_BYTES_MAX:
+        raise ConfigError(
+            str(path), "(file)", f"over {FILE_BYTES_MAX} bytes", "a profile of at most 60 lines"
+        )
+    try:
+        return tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(str(path), "(file)", f"is no TOML: {error}", "valid TOML") from error
+
+
+def _refusal(path: Path, error: ValidationError) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(step) for step in first["loc"]) or "(file)"
+    why = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return ConfigError(str(path), key, "is missing", f"{key} = …")
+    if first["type"] == "extra_forbidden":
+        return ConfigError(str(path), key, "is no key of a profile", _near(first["loc"]))
+    given = "" if isinstance(first["input"], Mapping) else f", but stands as {first['input']!r}"
+    return ConfigError(str(path), key, f"{why}{given}", "what this asks for")
+
+
+def _near(place: Iterable[int | str]) -> str:
+    fields: Mapping[str, object] = ProfileFile.model_fields
+    return f"one of {', '.join(sorted(fields))}" if len(tuple(place)) == 1 else "it nowhere"
+
+
+def _profile(told: ProfileFile, name: str) -> Profile:
+    return Profile(
+        id=name,
+        maker=told.maker,
+        model=told.model,
+        kind=told.kind,
+        driver=told.driver,
+        support=f"{told.support}: {told.basis}",
+        link=told.link,
+        identity=IdentityRule(
+            scheme=told.identity.known_scheme,
+            reset_epochs=told.identity.reset_epochs,
+            reset_span_s=told.identity.reset_span_s,
+            ordinal=told.identity.ordinal,
+        ),
+        clock=ClockRule(**told.clock.model_dump()),
+        channels={
+            channel: BleChannel(at.service, at.characteristic, at.optional)
+            for channel, at in told.channels.items()
+        },
+        serial=SerialLine(told.serial.baud, told.serial.framing) if told.serial else None,
+        ranges={
+            part: Range(bounds.low, bounds.high, bounds.unit)
+            for part, bounds in told.ranges.items()
+        },
+        deletes_on_confirm=told.deletes_on_confirm,
+        memory=told.memory,
+        quiet_s=told.quiet_s,
+        deadline_s=told.deadline_s,
+        settle_s=told.settle_s,
+        users=told.users,
+    )

@@ -1,0 +1,1 @@
+"""Drivers for standard Bluetooth health services. Pure: bytes in, readings out."""

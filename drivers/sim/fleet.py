@@ -1,0 +1,152 @@
+"""Which virtual devices there are, and what each measures when. Pure and seeded: no clock, no I/O."""
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import count
+from random import Random
+from typing import Literal
+
+from drivers.sim.truth import AlertDue
+from gateway.model.quantity import Limit, Quantity
+
+Kind = Literal["blood_pressure", "glucose"]
+Rule = Literal["BP-CRISIS", "GLU-L2"]
+
+EVERY_S_MIN = 2.0
+"""Devices store whole seconds, and each measurement of one device has a second of its own."""
+
+_SYSTOLIC = range(100, 140)
+_DIASTOLIC = range(60, 85)
+_PULSE = range(55, 96)
+_GLUCOSE = range(70, 250)
+
+# Steps without a common divisor with the number of combinations, so that none comes twice before all came once.
+_PRESSURE_STEP = 7919
+_GLUCOSE_STEP = 77
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a measurement raises: the rules that it crosses by itself, and the alert that it completes, if any."""
+
+    flags: tuple[Rule, ...] = ()
+    alert: AlertDue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act of measurement. `at_s`: seconds after the ward's start; below 0 it lies in the device's memory."""
+
+    at_s: float
+    parts: Mapping[str, Quantity | Limit]
+    marks: frozenset[str] = frozenset()
+    due: Due = Due()
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """Normal measurements without end, all different as long as the kind allows; `seed` decides the values."""
+
+    first_s: float
+    every_s: float
+    seed: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPlan:
+    """The device's clock at the start: `offset_s` ahead of local time; `dead`: stands at the reset epoch for ever."""
+
+    offset_s: int = 0
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device and the person who wears it. `place`: address of a cuff, port's name of a meter.
+
+    `acts` are told oldest first; `rhythm` goes on after them. `hangs_up`: ends its first transfer in the middle.
+    `story` says in a line what it is there to show.
+    """
+
+    serial: str
+    maker: str
+    model: str
+    firmware: str
+    profile: str
+    kind: Kind
+    place: str
+    story: str
+    acts: tuple[Act, ...] = ()
+    rhythm: Rhythm | None = None
+    clock: ClockPlan = ClockPlan()
+    hangs_up: bool = False
+
+    @property
+    def history(self) -> tuple[Act, ...]:
+        """What it measured before the ward began, oldest first."""
+        return tuple(act for act in self.acts if act.at_s < 0)
+
+
+def coming(device: Device) -> Iterator[Act]:
+    """What the device will measure from the start on, in order; without end where it has a rhythm."""
+    scripted = (act for act in device.acts if act.at_s >= 0)
+    steady = _steady(device.kind, device.rhythm) if device.rhythm else iter(())
+    return heapq.merge(scripted, steady, key=lambda act: act.at_s)
+
+
+def _steady(kind: Kind, rhythm: Rhythm) -> Iterator[Act]:
+    values = normal_values(kind, rhythm.seed)
+    for turn, parts in zip(count(), values, strict=False):
+        yield Act(rhythm.first_s + turn * rhythm.every_s, parts)
+
+
+def normal_values(kind: Kind, seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
+    """Normal measurements without end: 41,000 different ones of a cuff, 180 of a meter, then the same again."""
+    return _normal_pressures(seed) if kind == "blood_pressure" else _normal_glucose(seed)
+
+
+def _normal_pressures(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
+    variety = len(_SYSTOLIC) * len(_DIASTOLIC) * len(_PULSE)
+    first = Random(seed).randrange(variety)  # noqa: S311 reproducible on purpose
+    for turn in count():
+        rest, systolic = divmod((first + turn * _PRESSURE_STEP) % variety, len(_SYSTOLIC))
+        pulse, diastolic = divmod(rest, len(_DIASTOLIC))
+        yield pressure(_SYSTOLIC[systolic], _DIASTOLIC[diastolic], _PULSE[pulse])
+
+
+def _normal_glucose(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
+    first = Random(seed).randrange(len(_GLUCOSE))  # noqa: S311 reproducible on purpose
+    for turn in count():
+        yield glucose(_GLUCOSE[(first + turn * _GLUCOSE_STEP) % len(_GLUCOSE)])
+
+
+def pressure(systolic: int, diastolic: int, pulse: int) -> Mapping[str, Quantity | Limit]:
+    """What a cuff shows in mmHg; the mean is diastolic plus a third of the difference, as cuffs estimate it."""
+    mean = diastolic + (systolic - diastolic) // 3
+    return {
+        "systolic": Quantity(Decimal(systolic), "mmHg"),
+        "diastolic": Quantity(Decimal(diastolic), "mmHg"),
+        "mean_arterial_pressure": Quantity(Decimal(mean), "mmHg"),
+        "pulse_rate": Quantity(Decimal(pulse), "/min"),
+    }
+
+
+def kilopascals(
+    systolic: str, diastolic: str, mean: str, pulse: int
+) -> Mapping[str, Quantity | Limit]:
+    """What a cuff shows that is set to kPa: one decimal."""
+    return {
+        "systolic": Quantity(Decimal(systolic), "kPa"),
+        "diastolic": Quantity(Decimal(diastolic), "kPa"),
+        "mean_arterial_pressure": Quantity(Decimal(mean), "kPa"),
+        "pulse_rate": Quantity(Decimal(pulse), "/min"),
+    }
+
+
+def glucose(milligrams: int | Limit) -> Mapping[str, Quantity | Limit]:
+    """What a meter shows: mg/dL, or LO and HI."""
+    if isinstance(milligrams, Limit):
+        return {"value": milligrams}
+    return {"value": Quantity(Decimal(milligrams), "mg/dL")}

@@ -1,0 +1,133 @@
+"""`vitalgate ward`: virtual devices in a process of their own. Reads options and clocks; the devices live elsewhere."""
+
+import asyncio
+import signal
+from math import isfinite
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from drivers.sim.fleet import EVERY_S_MIN
+from drivers.sim.scenarios import Orders, Scenario, plan
+from drivers.sim.world.ward import Setting, run
+from gateway.cli import CONFIG_EXIT
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.errors import ConfigError, StoreError
+
+CUFFS = 4
+CUFFS_MAX = 64
+METERS = 2
+METERS_MAX = 32
+PORT_MAX = 65_535
+LINE_SPEED_MAX = 1000.0
+
+app = typer.Typer(help="Virtual cuffs and meters, and the truth of what they measured.")
+
+
+EVERY_S = {Scenario.DEMO: 10.0, Scenario.KILL: 3.0}
+
+
+def _finite(seconds: float | None) -> float | None:
+    if seconds is not None and not isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is no number of seconds")
+    return seconds
+
+
+@app.callback(invoke_without_command=True)
+def ward(
+    folder: Annotated[
+        Path, typer.Option("--dir", help="Empty folder for ready.json, truth.jsonl and ports/.")
+    ],
+    *,
+    scenario: Annotated[Scenario, typer.Option(help="Which fleet.")] = Scenario.DEMO,
+    seed: Annotated[int, typer.Option(help="The same seed measures the same values.")] = 1,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            callback=_finite,
+            help="Measure for so long, then stay on the air. Default: for ever.",
+        ),
+    ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            min=EVERY_S_MIN, callback=_finite, help="Seconds between two measurements of a device."
+        ),
+    ] = None,
+    radio_port: Annotated[
+        int, typer.Option(min=0, max=PORT_MAX, help="TCP port of the virtual radio. 0: a free one.")
+    ] = 0,
+    cuffs: Annotated[
+        int | None, typer.Option(min=0, max=CUFFS_MAX, help="Scenario kill only. Default: 4.")
+    ] = None,
+    meters: Annotated[
+        int | None, typer.Option(min=0, max=METERS_MAX, help="Scenario kill only. Default: 2.")
+    ] = None,
+    line_speed: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            max=LINE_SPEED_MAX,
+            callback=_finite,
+            help="Meters' lines so many times 9600 baud.",
+        ),
+    ] = 1.0,
+    zone: Annotated[
+        str | None, typer.Option(help="IANA zone of the devices' clocks. Default: this machine's.")
+    ] = None,
+) -> None:
+    """Run virtual devices until SIGTERM or Ctrl-C; their truth stands in DIR/truth.jsonl."""
+    orders = _orders(scenario, seed=seed, every=every, cuffs=cuffs, meters=meters)
+    setting = Setting(
+        folder=folder,
+        devices=plan(scenario, orders),
+        seconds=seconds,
+        radio_port=radio_port,
+        line_speed=line_speed,
+        zone=None if zone is None else _zone(zone),
+    )
+    try:
+        asyncio.run(_until_told(setting))
+    except (ConfigError, StoreError) as error:
+        typer.echo(f"vitalgate ward: {error}", err=True)
+        raise typer.Exit(CONFIG_EXIT if isinstance(error, ConfigError) else 1) from None
+
+
+def _orders(
+    scenario: Scenario, *, seed: int, every: float | None, cuffs: int | None, meters: int | None
+) -> Orders:
+    if scenario is Scenario.DEMO and (cuffs is not None or meters is not None):
+        raise typer.BadParameter("--cuffs and --meters are for --scenario kill; demo has its own")
+    orders = Orders(
+        seed,
+        EVERY_S[scenario] if every is None else every,
+        CUFFS if cuffs is None else cuffs,
+        METERS if meters is None else meters,
+    )
+    if orders.cuffs + orders.meters == 0:
+        raise typer.BadParameter("a fleet of 0 cuffs and 0 meters measures nothing; give one")
+    return orders
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as fault:
+        raise typer.BadParameter(
+            f"{name!r} is no IANA zone; write one like Asia/Shanghai"
+        ) from fault
+
+
+async def _until_told(setting: Setting) -> None:
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.set)
+    await run(setting, SystemClock(), say=_say, end=end)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

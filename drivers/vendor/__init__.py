@@ -1,0 +1,1 @@
+"""Drivers for makers' own protocols, one package each; none may know another."""

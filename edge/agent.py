@@ -1,0 +1,234 @@
+"""The agent's composition root: from settings to running tasks, and a clean end. Only here are concrete parts put together."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+
+from device_profiles.loader import load_profiles
+from edge import keys, running, watchdog
+from edge.binding import BLE, LINE, Binding, Drivers, bind
+from edge.filing import Box, standing_at
+from edge.links.ble_radio import BleRadio, Heard
+from edge.links.serial import open_serial
+from edge.outbox.port import AsyncOutbox
+from edge.outbox.records import Recovery
+from edge.publish import Publisher
+from edge.quarantine import Quarantine
+from edge.radio import Radio
+from edge.scan import Bell, Bells, Visited, attend, poll
+from edge.settings import EdgeSettings
+from edge.unread import UnreadFrames
+from edge.visits import Unit
+from edge.window import Windows
+from gateway.runtime import log
+from gateway.runtime.clock import Clock
+from gateway.runtime.counters import Counters
+from gateway.runtime.errors import ConfigError, StoreError
+from gateway.wire.topics import Branch
+
+DISTRIBUTION = "vitalgate"
+HEARTBEAT_S = 1.0
+PRIVATE = 0o077  # files of an agent are its user's alone
+WRITABLE_BY_OTHERS = 0o022
+
+_log = log.get("agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The parts of one running agent."""
+
+    settings: EdgeSettings
+    box: Box
+    units: tuple[Unit, ...]
+    radio: Radio | None
+    bells: dict[str, Bell]
+    publisher: Publisher
+    rng: Random
+
+
+async def run(settings: EdgeSettings, where: Path, clock: Clock, stop: asyncio.Event) -> None:
+    """Run an agent until `stop` is set. `where` is the settings file, for messages.
+
+    Raises ConfigError, and StoreError where another agent has the data folder.
+    """
+    async with _put_together(settings, where, clock) as agent:
+        _log.info("agent.started", agent=settings.agent, devices=len(agent.units))
+        async with _plainly(), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in _work(agent)]
+            watchdog.tell(watchdog.READY)
+            await stop.wait()
+            watchdog.tell(watchdog.STOPPING)
+            # Each visit tells and persists what has arrived before its task ends (edge/drive.py).
+            for task in tasks:
+                task.cancel()
+        running.write(settings.data_dir, running.RunningNote(at=clock.now(), ended=True))
+    _log.info("agent.stopped")
+
+
+async def run_until_told(settings: EdgeSettings, where: Path, clock: Clock) -> None:
+    """Run until SIGTERM or SIGINT. Raises what `run` raises."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for told in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(told, stop.set)
+    await run(settings, where, clock, stop)
+
+
+@asynccontextmanager
+async def _plainly() -> AsyncGenerator[None]:
+    """Let what an operator must mend come out as itself, not in a group: one sentence is enough."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        first = group.exceptions[0]
+        if isinstance(first, ConfigError | StoreError):
+            raise first from group
+        raise
+
+
+@asynccontextmanager
+async def _put_together(settings: EdgeSettings, where: Path, clock: Clock) -> AsyncGenerator[Agent]:
+    os.umask(PRIVATE)
+    _prepare(settings.data_dir)
+    key = keys.tenant_key(settings.data_dir, settings.tenant_key_file)
+    outbox = await AsyncOutbox.open(settings.data_dir / running.OUTBOX_FILE, settings.agent, clock)
+    try:
+        quarantine = Quarantine.open(settings.data_dir)
+        bindings = bind(settings, str(where), load_profiles(), Drivers.installed(quarantine))
+        counters = Counters()
+        branch = Branch(settings.tenant, settings.agent)
+        publisher = Publisher(
+            outbox, settings.mqtt, branch, clock, counters, version=version(DISTRIBUTION)
+        )
+        box = Box(
+            agent=settings.agent,
+            data_dir=settings.data_dir,
+            tenant_key=key,
+            zone=settings.zone_info(),
+            clock=clock,
+            outbox=outbox,
+            windows=Windows(),
+            counters=counters,
+            quarantine=quarantine,
+            unread=UnreadFrames(settings.data_dir),
+            wake=publisher.wake,
+        )
+        yield _agent(settings, box, bindings, publisher)
+    finally:
+        await outbox.close()
+
+
+def _agent(
+    settings: EdgeSettings, box: Box, bindings: tuple[Binding, ...], publisher: Publisher
+) -> Agent:
+    rng = Random()  # noqa: S311 jitter, not secrets
+    bells = {b.place: Bell(box.clock) for b in bindings if b.link == BLE}
+    radio = None
+    if bells:
+        adapter = BleRadio(settings.radio.name, settings.radio.address)
+        radio = Radio(adapter, Bells(bells).hear, box.clock, box.counters, rng)
+    units = tuple(Unit(box, binding) for binding in bindings)
+    return Agent(settings, box, units, radio, bells, publisher, rng)
+
+
+def _work(agent: Agent) -> list[Coroutine[object, None, None]]:
+    work: list[Coroutine[object, None, None]] = [agent.publisher.run(), _heartbeat(agent)]
+    if agent.radio is not None:
+        work.append(agent.radio.run())
+    for unit in agent.units:
+        if agent.radio is not None and unit.binding.link == BLE:
+            bell = agent.bells[unit.binding.place]
+            visit = _by_radio(unit, agent.radio)
+            work.append(attend(bell, visit, agent.radio.turns, agent.box.clock, agent.rng))
+        else:
+            work.append(poll(_by_port(unit), unit.binding.every_s, agent.rng))
+    return work
+
+
+def _by_radio(unit: Unit, radio: Radio) -> Callable[[Heard], Awaitable[Visited]]:
+    channels = unit.binding.profile.channels
+
+    def visit(heard: Heard) -> Awaitable[Visited]:
+        standing = standing_at(unit.binding, lasting=heard.lasting)
+        return unit.visit(lambda now: radio.connect(heard, channels, now), standing)
+
+    return visit
+
+
+def _by_port(unit: Unit) -> Callable[[], Awaitable[Visited]]:
+    line = unit.binding.profile.serial
+    assert line is not None  # `bind` has seen to it
+    standing = standing_at(unit.binding, lasting=False)
+
+    def visit() -> Awaitable[Visited]:
+        return unit.visit(lambda now: open_serial(unit.binding.place, line, LINE, now), standing)
+
+    return visit
+
+
+async def _heartbeat(agent: Agent) -> None:
+    """Leave a note of how it stands, each second, for `edge status`."""
+    box, away_since = agent.box, agent.box.clock.now()
+    while True:
+        if agent.publisher.connected:
+            away_since = None
+        elif away_since is None:
+            away_since = box.clock.now()
+        try:
+            await box.outbox.note_running(
+                connected=agent.publisher.connected,
+                window=box.windows.figures(),
+                counters=box.counters.snapshot(),
+            )
+            await asyncio.to_thread(running.write, box.data_dir, _note(agent, away_since))
+        except (StoreError, OSError) as fault:
+            box.counters.add("heartbeat.failed")
+            _log.warning("heartbeat.failed", why=str(fault))
+        # On the loop itself, so that whatever stops the loop stops this too.
+        watchdog.tell(watchdog.ALIVE)
+        await asyncio.sleep(HEARTBEAT_S)
+
+
+def _note(agent: Agent, away_since: datetime | None) -> running.RunningNote:
+    return running.RunningNote(
+        at=agent.box.clock.now(),
+        radio=agent.radio.trouble if agent.radio else None,
+        away_since=away_since,
+        places={unit.binding.place: unit.trouble for unit in agent.units if unit.trouble},
+        recovery=_in_words(agent.box.outbox.recovery),
+    )
+
+
+def _in_words(recovery: Recovery | None) -> str | None:
+    if recovery is None:
+        return None
+    lost = ", ".join(recovery.lost) or "nothing"
+    return (
+        f"The outbox was damaged ({recovery.why}) and lies at {recovery.moved_to}; "
+        f"{recovery.rows} rows were saved from it, lost: {lost}."
+    )
+
+
+def _prepare(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = data_dir.stat().st_mode
+    except OSError as error:
+        raise ConfigError(
+            str(data_dir), "data_dir", error.strerror or str(error), "a folder of this box's own"
+        ) from error
+    if mode & WRITABLE_BY_OTHERS:
+        raise ConfigError(
+            str(data_dir),
+            "data_dir",
+            f"mode {mode & 0o777:04o} lets others write to it",
+            f"chmod 700 {data_dir}",
+        )

@@ -1,0 +1,169 @@
+"""Bluetooth LE by bleak: a device's characteristics as a link's channels. The door for bleak's client; knows no protocol."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TypeVar
+
+from bleak import BleakClient
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.device import BLEDevice
+from bleak.exc import BleakError, BleakGATTProtocolError
+
+from edge.links.inbox import ARRIVED_MAX, Arrived, LinkEvent
+from gateway.contract.profile import BleChannel
+from gateway.contract.session import Opened, Read, Received, Refused, Subscribe, Write
+from gateway.runtime.errors import LinkError
+
+CONNECT_PATIENCE_S = 15.0  # with the discovery of services; all others wait for it
+# A protected characteristic hangs for over 40 s on BlueZ where no pairing agent is registered (measured): no call is
+# left without a limit of its own. Just Works pairing in mid-call fits in.
+GATT_PATIENCE_S = 10.0
+PARTING_PATIENCE_S = 4.0
+
+_T = TypeVar("_T")
+
+
+class BleLink:
+    """One connection. Opened by `open_ble`; its events are stamped in the radio's callback."""
+
+    def __init__(
+        self, device: BLEDevice, channels: Mapping[str, BleChannel], now: Callable[[], float]
+    ) -> None:
+        """A link that is not connected yet. `channels`: names from the profile to characteristics."""
+        self._channels, self._now = channels, now
+        self._arrived = Arrived()
+        self._subscribed: dict[str, BleakGATTCharacteristic] = {}
+        self._why = ""
+        self._facts = {"address": device.address, "name": device.name or ""}
+        self._client = BleakClient(
+            device, disconnected_callback=lambda _: self._end(""), timeout=CONNECT_PATIENCE_S
+        )
+
+    async def connect(self) -> None:
+        """Connect and discover. Raises LinkError."""
+        try:
+            await bounded(self._client.connect(), CONNECT_PATIENCE_S, "connect")
+        except LinkError:
+            await self.close()
+            raise
+        self._arrived.put(Opened(self._now(), self._facts))
+
+    async def events(self) -> AsyncIterator[LinkEvent]:
+        """What the device says; ends when it hangs up. Raises LinkError where that was not the device's doing."""
+        async for event in self._arrived.events():
+            yield event
+        if self._why:
+            raise LinkError(self._why)
+
+    async def perform(self, command: Subscribe | Write | Read) -> None:
+        """Carry out one command within GATT_PATIENCE_S. What the device refuses is told by `Refused`. Raises LinkError."""
+        characteristic = self._find(command.channel)
+        if characteristic is None:
+            self._put(Refused(self._now(), command))
+            return
+        try:
+            await self._carry_out(command, characteristic)
+        except BleakGATTProtocolError as refusal:
+            self._put(Refused(self._now(), command, int(refusal.code)))
+
+    async def close(self) -> None:
+        """Unsubscribe, so that the device keeps what it has not sent, and disconnect. Never raises."""
+        for characteristic in list(self._subscribed.values()):
+            if not self._client.is_connected:
+                break
+            await _best_effort(self._client.stop_notify(characteristic))
+        self._subscribed.clear()
+        # Nothing more can come: whoever listens need not wait for the disconnection, which takes BlueZ two seconds.
+        self._end("")
+        await _best_effort(self._client.disconnect())
+
+    async def _carry_out(
+        self, command: Subscribe | Write | Read, characteristic: BleakGATTCharacteristic
+    ) -> None:
+        channel, what = command.channel, f"{type(command).__name__.lower()} {command.channel}"
+        match command:
+            case Subscribe():
+                if channel not in self._subscribed:
+                    await bounded(
+                        self._client.start_notify(characteristic, self._receiver(channel)),
+                        GATT_PATIENCE_S,
+                        what,
+                    )
+                    self._subscribed[channel] = characteristic
+            case Read() if channel in self._subscribed:
+                # BlueZ would give the answer twice, as a value read and as a notification.
+                self._put(Refused(self._now(), command))
+            case Read():
+                value = await bounded(
+                    self._client.read_gatt_char(characteristic), GATT_PATIENCE_S, what
+                )
+                self._put(Received(self._now(), channel, bytes(value)))
+            case Write(_, data, reply):
+                await bounded(
+                    self._client.write_gatt_char(characteristic, data, response=reply),
+                    GATT_PATIENCE_S,
+                    what,
+                )
+
+    def _find(self, channel: str) -> BleakGATTCharacteristic | None:
+        wanted = self._channels.get(channel)
+        if wanted is None:
+            return None
+        try:
+            services = self._client.services
+        except BleakError as fault:
+            # After a drop bleak says that services were never discovered, as it does on BlueZ.
+            raise LinkError(f"disconnected before {channel}") from fault
+        for service in services:
+            if service.uuid.lower() != wanted.service:
+                continue
+            for characteristic in service.characteristics:
+                if characteristic.uuid.lower() == wanted.characteristic:
+                    return characteristic
+        return None
+
+    def _receiver(self, channel: str) -> Callable[[BleakGATTCharacteristic, bytearray], None]:
+        def receive(_characteristic: BleakGATTCharacteristic, data: bytearray) -> None:
+            self._put(Received(self._now(), channel, bytes(data)))
+
+        return receive
+
+    def _put(self, event: LinkEvent) -> None:
+        if not self._arrived.put(event) and not self._arrived.ended:
+            self._end(f"the device sent over {ARRIVED_MAX} values before they were read")
+
+    def _end(self, why: str) -> None:
+        if not self._arrived.ended:
+            self._why = why
+            self._arrived.end()
+
+
+async def open_ble(
+    device: BLEDevice, channels: Mapping[str, BleChannel], now: Callable[[], float]
+) -> BleLink:
+    """Connect to a device that a scanner has just heard. Raises LinkError(retry=True)."""
+    link = BleLink(device, channels, now)
+    await link.connect()
+    return link
+
+
+async def bounded(call: Awaitable[_T], patience_s: float, what: str) -> _T:
+    """Await a call of bleak's. Raises LinkError; lets BleakGATTProtocolError, the device's own refusal, pass."""
+    try:
+        async with asyncio.timeout(patience_s):
+            return await call
+    except TimeoutError as late:
+        raise LinkError(f"{what}: no answer within {patience_s} s") from late
+    except BleakGATTProtocolError:
+        raise
+    except (BleakError, OSError, EOFError) as fault:
+        # EOFError and OSError: the bus to bluetoothd went away.
+        why = fault.strerror if isinstance(fault, OSError) else None
+        raise LinkError(f"{what}: {why or str(fault) or type(fault).__name__}") from fault
+
+
+async def _best_effort(call: Awaitable[object]) -> None:
+    """Await a parting call. A link that is already down answers with an error, which changes nothing."""
+    with suppress(LinkError, BleakGATTProtocolError):
+        await bounded(call, PARTING_PATIENCE_S, "parting")

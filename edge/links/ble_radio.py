@@ -1,0 +1,117 @@
+"""The box's Bluetooth adapter by bleak: opened by name, listening for advertisements, connecting. Keeps no schedule."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import cast
+
+from bleak import BleakScanner
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+from bleak.exc import BleakError
+
+from edge.links.ble import bounded, open_ble
+from gateway.contract.profile import BleChannel
+from gateway.contract.session import Link
+from gateway.runtime.errors import ConfigError, LinkError
+from gateway.runtime.plugins import RADIOS, found
+
+PLATFORM = "bluez"  # the machine's own adapter, as bleak finds it
+SCAN_PATIENCE_S = 10.0
+OPEN_PATIENCE_S = 15.0
+STATIC_RANDOM = 0b11  # Bluetooth Core, vol 6 part B, 1.3.2.1: the two highest bits of a random address that stays
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One advertisement. `lasting`: the address is public or static, so it may name the device for good."""
+
+    address: str
+    lasting: bool
+    handle: object
+
+
+class BleRadio:
+    """One adapter. `open` may be called again after `close`, which is how a radio that vanished is taken back."""
+
+    def __init__(self, name: str, address: str) -> None:
+        """Nothing is opened yet. `name`: `bluez`, or an entry point of `gateway.radios`; `address` is its argument.
+
+        Raises ConfigError where no such radio is installed.
+        """
+        self._name, self._address = name, address
+        self._opened: AsyncExitStack | None = None
+        self._scanner: BleakScanner | None = None
+        if name != PLATFORM and name not in found(RADIOS):
+            known = ", ".join([PLATFORM, *sorted(found(RADIOS))])
+            raise ConfigError("settings", "radio.name", f"no radio {name!r} is installed", known)
+
+    async def open(self) -> None:
+        """Take the adapter. Raises LinkError(retry=True) where it isn't there."""
+        stack = AsyncExitStack()
+        if self._name != PLATFORM:
+            opener = found(RADIOS)[self._name].load()
+            try:
+                await bounded(
+                    stack.enter_async_context(opener(self._address)), OPEN_PATIENCE_S, "radio"
+                )
+            except ValueError as fault:
+                raise LinkError(str(fault), retry=False) from fault
+        self._opened = stack
+
+    async def listen(self, hear: Callable[[Heard], None]) -> None:
+        """Begin discovery, or begin it anew. Raises LinkError."""
+        await self.hush()
+
+        def detected(device: BLEDevice, _data: AdvertisementData) -> None:
+            hear(Heard(device.address.upper(), is_lasting(device), device))
+
+        try:
+            scanner = BleakScanner(detected)
+        except BleakError as fault:
+            raise LinkError(f"scan: {fault}") from fault
+        await bounded(scanner.start(), SCAN_PATIENCE_S, "scan")
+        self._scanner = scanner
+
+    async def hush(self) -> None:
+        """End discovery. Raises LinkError where the radio is gone."""
+        scanner, self._scanner = self._scanner, None
+        if scanner is not None:
+            await bounded(scanner.stop(), SCAN_PATIENCE_S, "end of scan")
+
+    async def connect(
+        self, heard: Heard, channels: Mapping[str, BleChannel], now: Callable[[], float]
+    ) -> Link:
+        """Connect to what was just heard. Raises LinkError."""
+        # Only `listen` makes a Heard, and puts bleak's device into it: the handle is opaque to all others.
+        return await open_ble(cast("BLEDevice", heard.handle), channels, now)
+
+    async def close(self) -> None:
+        """Let the adapter go. Never raises for what the radio does."""
+        stack, self._opened = self._opened, None
+        try:
+            await self.hush()
+        except LinkError:
+            self._scanner = None  # it went with the radio
+        if stack is not None:
+            try:
+                await bounded(stack.aclose(), OPEN_PATIENCE_S, "close of the radio")
+            except LinkError:
+                return
+
+
+def is_lasting(device: BLEDevice) -> bool:
+    """Whether a device's address stays: public, or random and static. False where the platform doesn't say."""
+    details = cast("object", device.details)
+    properties = (
+        cast("Mapping[str, object]", details).get("props") if isinstance(details, dict) else None
+    )
+    if not isinstance(properties, dict):
+        return False
+    match cast("Mapping[str, object]", properties).get("AddressType"):
+        case "public":
+            return True
+        case "random":
+            return int(device.address[:2], 16) >> 6 == STATIC_RANDOM
+        case _:
+            return False

@@ -1,0 +1,98 @@
+"""The outbox's devices: who stands where, cursors, when each was last heard. Runs inside the caller's transaction."""
+
+import sqlite3
+from datetime import datetime
+
+import msgspec
+
+from edge.outbox.records import DeviceState, Enrolled
+from gateway.runtime.clock import from_iso, iso
+
+TROUBLE_CHARS_MAX = 500
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_decode_facts = msgspec.json.Decoder(dict[str, str]).decode
+
+
+def note_accepted(db: sqlite3.Connection, device: str, added: int, cursor: str | None) -> None:
+    """Count what was numbered, and keep the cursor: in the commit of the rows themselves."""
+    db.execute(
+        "INSERT INTO devices (device, readings, cursor) VALUES (?, ?, ?)"
+        " ON CONFLICT (device) DO UPDATE SET readings = readings + excluded.readings,"
+        " cursor = coalesce(excluded.cursor, cursor)",
+        (device, added, cursor),
+    )
+
+
+def cursor(db: sqlite3.Connection, device: str) -> str | None:
+    """Where the last visit to this device got to."""
+    found = db.execute("SELECT cursor FROM devices WHERE device = ?", (device,)).fetchone()
+    return found[0] if found else None
+
+
+def enrol(db: sqlite3.Connection, enrolled: Enrolled) -> None:
+    """One device for a place; a device that moved takes its state along."""
+    db.execute(
+        "INSERT INTO devices (device, profile, place, facts) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (device) DO UPDATE SET profile = excluded.profile, place = excluded.place,"
+        " facts = excluded.facts",
+        (enrolled.device, enrolled.profile, enrolled.place, _encode(enrolled.facts).decode()),
+    )
+    db.execute("DELETE FROM places WHERE device = ?", (enrolled.device,))
+    db.execute(
+        "INSERT OR REPLACE INTO places (place, device) VALUES (?, ?)",
+        (enrolled.place, enrolled.device),
+    )
+
+
+def enrolled(db: sqlite3.Connection, place: str) -> Enrolled | None:
+    """Which device stands at a place."""
+    found = db.execute(
+        "SELECT d.place, d.device, d.profile, d.facts FROM places p JOIN devices d USING (device)"
+        " WHERE p.place = ?",
+        (place,),
+    ).fetchone()
+    return Enrolled(found[0], found[1], found[2], _decode_facts(found[3])) if found else None
+
+
+def note(
+    db: sqlite3.Connection,
+    device: str,
+    *,
+    heard: datetime | None,
+    reading: datetime | None,
+    trouble: str | None,
+) -> None:
+    """Note what happened; None leaves a time as it was, and clears the trouble."""
+    db.execute(
+        "INSERT INTO devices (device, last_heard, last_reading, trouble) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (device) DO UPDATE SET last_heard = coalesce(excluded.last_heard, last_heard),"
+        " last_reading = coalesce(excluded.last_reading, last_reading), trouble = excluded.trouble",
+        (
+            device,
+            iso(heard) if heard else None,
+            iso(reading) if reading else None,
+            trouble[:TROUBLE_CHARS_MAX] if trouble else None,
+        ),
+    )
+
+
+def states(db: sqlite3.Connection) -> tuple[DeviceState, ...]:
+    """Every device, by pseudonym."""
+    found = db.execute(
+        "SELECT device, profile, place, facts, last_heard, last_reading, readings, trouble"
+        " FROM devices ORDER BY device"
+    )
+    return tuple(
+        DeviceState(
+            device=row[0],
+            profile=row[1],
+            place=row[2],
+            facts=_decode_facts(row[3]),
+            last_heard=from_iso(row[4]) if row[4] else None,
+            last_reading=from_iso(row[5]) if row[5] else None,
+            readings=row[6],
+            trouble=row[7],
+        )
+        for row in found
+    )

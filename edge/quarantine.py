@@ -1,0 +1,91 @@
+"""Drivers that may not run: those that raised twice running, and those in which the agent twice came to a stop."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+RAISED_MAX = 2  # visits running in which a driver raised anything but PeerError
+STOPPED_MAX = 2  # restarts that found a driver's name still noted
+FILE = "drivers.json"
+FILE_BYTES_MAX = 100_000
+
+
+class _Notes(msgspec.Struct):
+    """What outlives the process: the third-party driver that is being called, and how often a restart found one so."""
+
+    calling: dict[str, int] = {}
+    stopped: dict[str, int] = {}
+
+
+@dataclass(slots=True)
+class Quarantine:
+    """One agent's judgement of its drivers. A driver of ours leaves no note on disk; a third party's does."""
+
+    _path: Path
+    _notes: _Notes
+    _raised: dict[str, int] = field(default_factory=dict[str, int])
+    _why: dict[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def open(cls, data_dir: Path) -> "Quarantine":
+        """Read the notes of the run before. A driver that was being called when it ended is counted."""
+        path = data_dir / FILE
+        notes = _read(path)
+        for driver in notes.calling:
+            notes.stopped[driver] = notes.stopped.get(driver, 0) + 1
+        notes.calling = {}
+        quarantine = cls(path, notes)
+        quarantine._write()
+        return quarantine
+
+    def why_not(self, driver: str) -> str | None:
+        """Why a driver may not run; None where it may."""
+        stopped = self._notes.stopped.get(driver, 0)
+        if stopped >= STOPPED_MAX:
+            return f"the agent came to a stop in driver {driver} {stopped} times: mend it, then delete {self._path}"
+        return self._why.get(driver)
+
+    def begin(self, driver: str, *, third_party: bool) -> None:
+        """A visit by this driver begins: on disk before its code runs, where it isn't ours."""
+        if third_party:
+            self._notes.calling[driver] = self._notes.calling.get(driver, 0) + 1
+            self._write()
+
+    def end(self, driver: str, bug: Exception | None, *, third_party: bool) -> None:
+        """A visit by this driver ended by itself; `bug`: what it raised that was no PeerError."""
+        if third_party:
+            left = self._notes.calling.pop(driver, 1) - 1
+            if left:
+                self._notes.calling[driver] = left
+            self._notes.stopped.pop(driver, None)
+            self._write()
+        if bug is None:
+            self._raised.pop(driver, None)
+            return
+        self._raised[driver] = self._raised.get(driver, 0) + 1
+        if self._raised[driver] >= RAISED_MAX:
+            self._why[driver] = (
+                f"driver {driver} raised {type(bug).__name__} {RAISED_MAX} visits running"
+            )
+
+    def bar(self, driver: str, why: str) -> None:
+        """A driver that could not be loaded."""
+        self._why[driver] = why
+
+    def _write(self) -> None:
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        fresh.write_bytes(msgspec.json.encode(self._notes))
+        fresh.replace(self._path)
+
+
+def _read(path: Path) -> _Notes:
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(FILE_BYTES_MAX), type=_Notes)
+    except FileNotFoundError:
+        return _Notes()
+    except msgspec.MsgspecError:
+        return (
+            _Notes()
+        )  # torn by a power cut: a driver that stops the agent is noted again soon enough

@@ -1,0 +1,111 @@
+"""What of the outbox goes to the cloud next: overdue envelopes, then fresh readings, then backlog. Knows no broker."""
+
+from typing import Protocol
+
+from edge.inflight import Inflight, Sent
+from edge.outbox.port import AsyncOutbox
+from edge.outbox.records import BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch
+from gateway.runtime import log
+from gateway.runtime.clock import Clock
+from gateway.runtime.counters import Counters
+from gateway.wire.envelope import assemble, envelope_hash
+from gateway.wire.topics import Up
+
+PACKET_BYTES = 300  # what MQTT adds to a payload: topic and header
+
+_log = log.get("sending")
+
+
+class Wire(Protocol):
+    """A connection to the broker."""
+
+    @property
+    def packet_bytes_max(self) -> int:
+        """What the broker takes in one packet."""
+        ...
+
+    def send(self, leaf: Up, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand a message over. False: the connection takes nothing more."""
+        ...
+
+
+class Sending:
+    """Cuts envelopes, keeps their window full, and sends again what no receipt covers."""
+
+    def __init__(
+        self,
+        outbox: AsyncOutbox,
+        inflight: Inflight,
+        agent: str,
+        clock: Clock,
+        counters: Counters,
+    ) -> None:
+        """`inflight` is shared with who takes the receipts."""
+        self._outbox = outbox
+        self._inflight = inflight
+        self._agent = agent
+        self._clock = clock
+        self._counters = counters
+        self._rows_max = BATCH_ROWS_MAX
+        self._unsendable: frozenset[int] = frozenset()
+        self._receipts = 0
+
+    def connected(self) -> None:
+        """A new connection: its broker may take what another's didn't."""
+        self._unsendable = frozenset()
+        self._receipts = 0
+
+    def receipted(self) -> None:
+        """A receipt came: envelopes of this size do get through."""
+        self._receipts += 1
+        self._rows_max = min(BATCH_ROWS_MAX, self._rows_max * 2)
+
+    def lost(self) -> None:
+        """The connection is gone; what was on its way is cut anew on the next."""
+        if self._inflight.lost_connection() and not self._receipts:
+            # Perhaps the broker can't take envelopes of this size, and hangs up instead of saying so.
+            self._rows_max = max(1, self._rows_max // 2)
+
+    def due(self) -> float | None:
+        """When something is to be sent again (monotonic)."""
+        return self._inflight.next_due()
+
+    async def send(self, wire: Wire) -> bool:
+        """Send what may go now. True where something new went. Raises StoreError."""
+        now = self._clock.monotonic()
+        for sent in self._inflight.overdue(now):
+            if not wire.send(Up.OBSERVATIONS, sent.payload):
+                return False
+            self._counters.add("envelopes.resent")
+            self._inflight.went(sent, now)
+        went = False
+        while (batch := await self._next_batch(wire)) is not None and self._publish(wire, batch):
+            went = True
+        return went
+
+    async def _next_batch(self, wire: Wire) -> Batch | None:
+        skip = self._inflight.ids() | self._unsendable
+        size = min(BATCH_BYTES_MAX, wire.packet_bytes_max)
+        for live in (True, False):
+            if self._inflight.room(live=live):
+                batch = await self._outbox.next_batch(
+                    self._rows_max, live=live, skip=skip, bytes_max=size
+                )
+                if batch is not None:
+                    return batch
+        return None
+
+    def _publish(self, wire: Wire, batch: Batch) -> bool:
+        payload = assemble(self._agent, batch.epoch, batch.first, [row.body for row in batch.rows])
+        if len(payload) + PACKET_BYTES > wire.packet_bytes_max:
+            # One row alone. It stays in the outbox and in its status until the broker's limit is raised.
+            self._unsendable |= batch.ids
+            self._counters.add("envelopes.oversize")
+            _log.error("envelope.oversize", size=len(payload), limit=wire.packet_bytes_max)
+            return True
+        if not wire.send(Up.OBSERVATIONS, payload):
+            return False
+        sent = Sent(envelope_hash(payload), batch.epoch, batch.ids, batch.live, payload)
+        self._inflight.went(sent, self._clock.monotonic())
+        self._counters.add("envelopes.sent")
+        return True

@@ -1,0 +1,125 @@
+"""One enrolled place and the visits to it, from opening the link to what the operator is told. Files nothing itself."""
+
+from collections.abc import Awaitable, Callable
+
+from edge.binding import Binding
+from edge.drive import Ended, Outcome, drive
+from edge.enrol import Standing
+from edge.filing import Box, Filing
+from edge.links.arrival import Arrivals
+from edge.scan import Visited
+from gateway.contract.session import Driver, Link, UnitInfo
+from gateway.runtime import log
+from gateway.runtime.errors import LinkError, StoreError
+
+_log = log.get("visits")
+
+OpenLink = Callable[[Callable[[], float]], Awaitable[Link]]
+
+
+class Unit:
+    """One enrolled place. `trouble` says what is wrong with it, for people."""
+
+    def __init__(self, box: Box, binding: Binding) -> None:
+        """Not visited yet."""
+        self._box, self.binding = box, binding
+        barred = box.quarantine.why_not(binding.profile.driver)
+        self.trouble = f"unserved: {barred}" if barred else None
+        self._replaced = False
+
+    async def visit(self, open_link: OpenLink, standing: Standing) -> Visited:
+        """One visit, to its end. What fails is told in `trouble` and in how it was visited; our own bugs pass."""
+        driver = self.binding.driver
+        barred = self._box.quarantine.why_not(self.binding.profile.driver)
+        if barred or driver is None:
+            self.trouble = f"unserved: {barred}"
+            return Visited(well=False)
+        self._box.counters.add("visits.begun")
+        before = self.trouble
+        try:
+            visited = await self._visit(driver, open_link, standing)
+        except (LinkError, StoreError) as fault:
+            self.trouble = str(fault)
+            visited = Visited(well=False)
+        if not visited.well:
+            self._box.counters.add("visits.failed")
+        if not visited.well and self.trouble != before:  # a port that stays absent is told of once
+            _log.warning("visit.failed", place=self.binding.place, why=self.trouble)
+        return visited
+
+    async def _visit(self, driver: Driver, open_link: OpenLink, standing: Standing) -> Visited:
+        box, binding = self._box, self.binding
+        enrolled = await box.outbox.enrolled(binding.place)
+        cursor = await box.outbox.cursor(enrolled.device) if enrolled else None
+        arrivals = Arrivals(box.clock)
+        filing = Filing(box, binding, standing, enrolled)
+        info = UnitInfo(
+            profile=binding.profile,
+            cursor=cursor,
+            facts=enrolled.facts if enrolled else {},
+            zone_offset_s=filing.zone_offset_s(),
+        )
+        link = await open_link(arrivals.now)
+        filing.reached(arrivals.now, lambda: driver.open(info))
+        ended = await self._driven(driver, info, link, filing)
+        return await self._settled(ended, filing)
+
+    async def _driven(self, driver: Driver, info: UnitInfo, link: Link, filing: Filing) -> Ended:
+        quarantine, name = self._box.quarantine, self.binding.profile.driver
+        third_party = self.binding.third_party
+        quarantine.begin(name, third_party=third_party)
+        bug: Exception | None = None
+        try:
+            try:
+                session = driver.open(info)
+            except Exception as error:  # noqa: BLE001 a vendor's code ends here, as in the visit loop
+                await link.close()
+                bug = error
+                return Ended(Outcome.BUG, f"{type(error).__name__}: {error}", error)
+            ended = await drive(
+                session,
+                link,
+                filing,
+                deadline_s=self.binding.profile.deadline_s,
+                now=filing.now,
+                keep_history=self.binding.profile.deletes_on_confirm,
+            )
+            bug = ended.error if ended.outcome is Outcome.BUG else None
+            return ended
+        finally:
+            quarantine.end(name, bug, third_party=third_party)
+
+    async def _settled(self, ended: Ended, filing: Filing) -> Visited:
+        box = self._box
+        box.counters.add(f"visits.{ended.outcome.name.lower()}")
+        box.counters.add("readings.new", filing.fresh)
+        well = ended.outcome is Outcome.FINISHED or (
+            # Cuffs hang up by themselves when they have told all.
+            ended.outcome is Outcome.CLOSED
+            and filing.told > 0
+            and self.binding.profile.deletes_on_confirm
+        )
+        self.trouble = None if well else _in_words(ended)
+        if filing.lost:
+            self.trouble = (
+                f"{filing.lost} frames could not be read, and could not be kept: {filing.lost_why}"
+            )
+        if ended.outcome is Outcome.MISFIT:
+            return await self._replaced_or_not(filing)
+        self._replaced = False
+        await filing.note(self.trouble)
+        return Visited(well=well, readings=filing.fresh)
+
+    async def _replaced_or_not(self, filing: Filing) -> Visited:
+        """On a port another meter is read as its own device; at an address another device is trouble."""
+        if filing.other is None or self._replaced:
+            await filing.note_trouble(self.trouble)
+            return Visited(well=False)
+        self._replaced = True
+        self._box.counters.add("devices.replaced")
+        await filing.enrol_other()
+        return Visited(well=True, again=True)
+
+
+def _in_words(ended: Ended) -> str:
+    return f"{ended.outcome.value}: {ended.why}" if ended.why else ended.outcome.value

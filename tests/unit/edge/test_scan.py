@@ -1,0 +1,176 @@
+"""When a device is visited: at once when it advertises anew, with rests and backoff else; ports every so often."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+
+from edge import scan
+from edge.links.ble_radio import Heard
+from edge.patience import Backoff
+from edge.scan import FRESH_GAP_S, STALE_S, Bell, Bells, Visited, attend, poll
+from gateway.runtime.clock import ManualClock
+
+CUFF = Heard("C0:11:22:33:44:55", lasting=True, handle="device")
+STRANGER = Heard("D0:00:00:00:00:09", lasting=True, handle="device")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    clock = ManualClock(datetime(2026, 3, 14, tzinfo=UTC))
+    clock.advance(1000)
+    return clock
+
+
+@pytest.fixture
+def bell(clock: ManualClock) -> Bell:
+    return Bell(clock)
+
+
+async def comes(bell: Bell, not_before_s: float) -> bool:
+    """Whether the bell sends somebody now."""
+    waiting = asyncio.create_task(bell.next(not_before_s))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    done = waiting.done()
+    waiting.cancel()
+    return done
+
+
+async def test_only_enrolled_devices_ring(bell: Bell) -> None:
+    Bells({CUFF.address: bell}).hear(STRANGER)
+    assert bell.latest() is None
+    Bells({CUFF.address: bell}).hear(CUFF)
+    assert bell.latest() == CUFF
+
+
+async def test_a_device_that_begins_to_advertise_is_visited_at_once(
+    bell: Bell, clock: ManualClock
+) -> None:
+    bell.silence()
+    clock.advance(FRESH_GAP_S)
+    bell.ring(CUFF)
+    bell.ring(CUFF)
+    assert await comes(bell, not_before_s=clock.monotonic() + 1000)
+
+
+async def test_a_device_that_goes_on_advertising_is_left_its_rest(
+    bell: Bell, clock: ManualClock
+) -> None:
+    bell.silence()
+    clock.advance(0.1)
+    bell.ring(CUFF)
+    rest_until_s = clock.monotonic() + 10
+    assert not await comes(bell, rest_until_s)
+    for _ in range(12):
+        clock.advance(1)
+        bell.ring(CUFF)
+    assert await comes(bell, rest_until_s)
+
+
+async def test_what_was_heard_before_a_visit_ended_is_no_reason_for_another(bell: Bell) -> None:
+    bell.ring(CUFF)
+    bell.silence()
+    assert not await comes(bell, 0)
+
+
+async def test_a_stale_advertisement_is_no_reason_to_connect(
+    bell: Bell, clock: ManualClock
+) -> None:
+    bell.ring(CUFF)
+    clock.advance(STALE_S + 1)
+    assert not await comes(bell, 0)
+    assert bell.latest() is None
+
+
+async def test_turns_are_kept_and_a_device_that_fell_asleep_meanwhile_is_not_called(
+    bell: Bell, clock: ManualClock
+) -> None:
+    visits: list[Heard] = []
+
+    async def visit(heard: Heard) -> Visited:
+        visits.append(heard)
+        return Visited(well=True)
+
+    turns = asyncio.Semaphore(1)
+    await turns.acquire()
+    attending = asyncio.create_task(attend(bell, visit, turns, clock, Random(1)))
+    bell.ring(CUFF)
+    await asyncio.sleep(0)
+    clock.advance(STALE_S + 1)
+    turns.release()
+    await asyncio.sleep(0.01)
+    assert visits == []
+    bell.ring(CUFF)
+    await asyncio.sleep(0.01)
+    assert visits == [CUFF]
+    attending.cancel()
+
+
+async def test_a_device_that_keeps_failing_is_tried_less_and_less(
+    bell: Bell, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "FAILED_S_MIN", 0.0)
+    monkeypatch.setattr(scan, "Backoff", lambda *_: Backoff(10.0, 100.0, Random(1)))
+    tried_at: list[float] = []
+
+    async def visit(_heard: Heard) -> Visited:
+        tried_at.append(clock.monotonic())
+        return Visited(well=False)
+
+    attending = asyncio.create_task(attend(bell, visit, asyncio.Semaphore(), clock, Random(1)))
+    for _ in range(200):
+        bell.ring(CUFF)
+        for _ in range(4):
+            await asyncio.sleep(0)
+        clock.advance(1)
+    attending.cancel()
+    gaps = [b - a for a, b in itertools.pairwise(tried_at)]
+    assert gaps[0] >= 5
+    assert gaps == sorted(gaps)
+    assert len(tried_at) < 10
+
+
+async def polled(outcomes: list[Visited], every_s: float) -> list[float]:
+    """Times of the visits of one poller, until its outcomes are used up."""
+    times: list[float] = []
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def visit() -> Visited:
+        times.append(loop.time())
+        if len(times) > len(outcomes):
+            done.set()
+            return Visited(well=True)
+        return outcomes[len(times) - 1]
+
+    polling = asyncio.create_task(poll(visit, every_s, Random(1)))
+    await done.wait()
+    polling.cancel()
+    return [b - a for a, b in itertools.pairwise(times)]
+
+
+async def test_a_port_is_visited_every_so_often_and_at_once_after_a_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scan, "FAILED_S_MIN", 0.02)
+    well, again, ill = Visited(well=True), Visited(well=True, again=True), Visited(well=False)
+    gaps = await polled([again, well, ill], every_s=0.2)
+    assert gaps[0] < 0.1
+    assert gaps[1] >= 0.2
+    assert 0.01 <= gaps[2] < 0.2
+
+
+def test_backoff_grows_to_its_bound_and_no_two_are_in_step() -> None:
+    draw: Callable[[int], list[float]] = lambda seed: [  # noqa: E731 three lines for one
+        Backoff(1, 8, rng).next_s() for rng in [Random(seed)]
+    ]
+    assert draw(1) != draw(2)
+    backoff = Backoff(1, 8, Random(3))
+    waits = [backoff.next_s() for _ in range(10)]
+    assert all(4 <= wait <= 8 for wait in waits[4:])
+    backoff.reset()
+    assert backoff.next_s() <= 1

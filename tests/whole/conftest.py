@@ -1,0 +1,149 @@
+"""The product's processes, started, killed and started again, as an operator and a power cut would."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo import broker, people, processes
+from demo.console import Console
+from demo.findings import Finding
+from demo.house import AGENT, TENANT, House
+from demo.judge import device_ids, judged, link
+from demo.processes import DemoError, Processes, free_port
+from demo.truth import Truth, devices, radio, read
+
+LOOK_S = 0.2
+
+
+class Whole:
+    """One box, one cloud, one ward; every process by its name."""
+
+    def __init__(self, folder: Path, running: Processes) -> None:
+        self.house = House(folder)
+        self.running = running
+        self.port = free_port()
+        self.commands: dict[str, tuple[str, ...]] = {}
+        self._console: Console | None = None
+
+    def start(self, name: str) -> None:
+        self.running.start(name, self.commands[name])
+
+    def end(self, name: str) -> None:
+        self.running.end(name)
+
+    def kill(self, name: str) -> float:
+        """`kill -9`; gives the moment (POSIX seconds) just before it."""
+        process = self.process(name)
+        at = time.time()
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        self.running._running = [one for one in self.running._running if one[0] != name]
+        return at
+
+    def process(self, name: str) -> subprocess.Popen[bytes]:
+        return dict(self.running._running)[name]
+
+    def start_broker(self, kind: str = "iotcore") -> None:
+        folder = self.house.folder / "broker"
+        one = broker.prepare(kind, folder, self.port, self.house.passwords(), (TENANT, AGENT))
+        self.commands["broker"] = tuple(one.command)
+        self.start("broker")
+
+    def start_ward(self, *options: str) -> None:
+        ward = self.house.ward
+        self.commands["ward"] = (processes.vitalgate(), "ward", "--dir", str(ward), *options)
+        self.start("ward")
+        self.running.until("virtual devices", (ward / "ready.json").exists, 60)
+
+    def start_edge(self) -> None:
+        self.house.write_edge(self.port, radio(self.house.ward), devices(self.house.ward))
+        command = (processes.vitalgate(), "edge", "run", "--settings", str(self.house.edge))
+        self.commands["edge"] = command
+        self.start("edge")
+        expected = {device.serial for device in devices(self.house.ward)}
+        self.until("every serial number", lambda: expected <= set(self.ids()), 120)
+
+    def bind_everybody(self) -> None:
+        """One patient for each device that the agent has met."""
+        self.house.write_cloud(self.port, free_port())
+        assert list(people.bind_everybody(self.house))
+
+    def start_cloud(self) -> None:
+        command = (processes.vitalgate(), "ingest", "run", "--settings", str(self.house.cloud))
+        self.commands["cloud"] = command
+        self.start("cloud")
+        self.until("the console", self.console_answers, 60)
+
+    def console_answers(self) -> bool:
+        try:
+            self.console()
+        except (DemoError, OSError, Exception):  # noqa: BLE001 not up yet, however it says so
+            return False
+        return True
+
+    def console(self) -> Console:
+        """A session; made anew after the ingester was killed."""
+        if self._console is None:
+            self._console = Console(link(self.house))
+        self._console.alerts()
+        return self._console
+
+    def ids(self) -> dict[str, str]:
+        try:
+            return device_ids(self.house)
+        except (DemoError, json.JSONDecodeError):
+            return {}
+
+    def status(self) -> dict[str, Any]:
+        told = processes.say("edge", "status", "--settings", str(self.house.edge), "--json")
+        return dict(json.loads(told))
+
+    def spoken_status(self) -> str:
+        return processes.say("edge", "status", "--settings", str(self.house.edge))
+
+    def lose_one_pending_row(self) -> None:
+        """What a failing disk does, behind the agent's back."""
+        with sqlite3.connect(self.house.folder / "edge" / "outbox.sqlite") as database:
+            gone = database.execute(
+                "delete from rows where id = (select max(id) from rows where state = 0)"
+            ).rowcount
+        database.close()
+        assert gone == 1
+
+    def truth(self) -> Truth:
+        return read(self.house.ward)
+
+    def readings(self) -> list[dict[str, Any]]:
+        return self.console().readings()
+
+    def judge(self) -> list[Finding]:
+        return judged(self.house, self.console())[0]
+
+    def until(self, what: str, seen: Callable[[], object], within_s: float) -> None:
+        deadline = time.monotonic() + within_s
+        while not seen():
+            if time.monotonic() > deadline:
+                pytest.fail(f"{what}: not within {within_s} s\n{self.logs()}")
+            time.sleep(LOOK_S)
+
+    def logs(self) -> str:
+        ends = []
+        for log in sorted(self.running.logs.glob("*.log")):
+            tail = log.read_text(errors="replace").splitlines()[-8:]
+            ends.append(f"--- {log.name}\n" + "\n".join(tail))
+        return "\n".join(ends)
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[Whole]:
+    os.environ.pop("VITALGATE_SETTINGS", None)
+    with Processes(tmp_path / "logs") as running:
+        yield Whole(tmp_path, running)

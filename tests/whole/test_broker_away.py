@@ -1,0 +1,54 @@
+"""The broker away: the outbox grows and says so; on return all arrives, what is fresh first, and still pages."""
+
+import pytest
+
+AWAY_READINGS = 8
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_broker_that_was_away_costs_nothing_and_the_box_says_so(whole) -> None:
+    whole.start_broker()
+    whole.start_ward("--scenario", "demo", "--seconds", "25")
+    whole.start_edge()
+    whole.bind_everybody()
+    whole.start_cloud()
+    whole.until("the first readings", lambda: whole.readings(), 60)
+    whole.kill("broker")
+    before = whole.status()["issued"]
+    whole.until("readings to wait on the box", lambda: whole.status()["pending"] > 0, 60)
+    away = whole.status()
+    told = whole.spoken_status()
+    whole.until("the ward to fall quiet", lambda: whole.truth().quiet, 60)
+
+    whole.start("broker")
+    whole.until("the box to be empty", lambda: whole.status()["pending"] == 0, 60)
+    whole.until(
+        "the series to catch up", lambda: all(one["series"] for one in whole.readings()), 60
+    )
+
+    assert away["issued"] > before
+    assert away["connected"] is False
+    assert "broker" in told
+    assert whole.judge() == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_an_outbox_row_that_vanishes_while_the_broker_is_away_is_named(whole) -> None:
+    whole.start_broker()
+    whole.start_ward("--scenario", "demo", "--seconds", "15")
+    whole.start_edge()
+    whole.bind_everybody()
+    whole.end("broker")
+    whole.until("the ward to fall quiet", lambda: whole.truth().quiet, 60)
+    whole.end("edge")
+    whole.lose_one_pending_row()
+
+    whole.start("broker")
+    whole.start("edge")
+    whole.start_cloud()
+    whole.until("the box to be empty", lambda: whole.status()["pending"] == 0, 60)
+    found = whole.judge()
+
+    assert [one.what for one in found if one.what == "missing"] == ["missing"]
