@@ -98,6 +98,7 @@ class Intake:
         self._connection = 0
         self._connected = False
         self._trouble = "not connected yet"
+        self._explained = False  # whether this connection's trouble has been put in words
         self._client = self._make_client()
         self._threads = [
             threading.Thread(target=self._guard, args=(work,), name=name, daemon=True)
@@ -184,7 +185,7 @@ class Intake:
         self._hang_up()
         with self._line:
             self._connection += 1
-        was_connected = False
+        was_connected = self._explained = False
         try:
             self._client.reconnect()
             while self._turn():
@@ -197,6 +198,13 @@ class Intake:
             )
         finally:
             self._hang_up()
+        if not self._explained and not self._stopping.is_set():
+            ended = (
+                "ended"
+                if was_connected
+                else "ended before it took us (a wrong password, or no broker)"
+            )
+            self._note(f"the connection to {self._broker.host}:{self._broker.port} {ended}")
         return was_connected
 
     def _turn(self) -> bool:
@@ -286,13 +294,11 @@ class Intake:
         _client: Client,
         _data: object,
         _flags: DisconnectFlags,
-        reason: ReasonCode,
+        _reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
         # Before the client can send anything over a next connection: an acknowledgement that waits is void from here on.
         self._hang_up()
-        if not self._trouble:
-            self._note(f"the connection to the broker ended: {reason}")
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         try:
@@ -314,6 +320,7 @@ class Intake:
         if trouble and trouble != self._trouble:
             self._log.warning("broker.away", why=trouble)
         self._trouble = trouble
+        self._explained = bool(trouble)
 
 
 def _leave_to_the_loop(_client: Client, _data: object, _socket: object) -> None:

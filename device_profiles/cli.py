@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from device_profiles.catalogue import catalogue
 from device_profiles.lint import lint as findings_in
 from device_profiles.loader import Entry, load_catalogue
 from gateway.runtime.errors import ConfigError
@@ -13,8 +14,13 @@ app = typer.Typer(no_args_is_help=True, help="Devices as data: what is known of 
 
 
 @app.command("list")
-def list_profiles() -> None:
+def list_profiles(
+    markdown: Annotated[bool, typer.Option(help="as the page docs/catalogue.md")] = False,
+) -> None:
     """Each profile with its driver and what its support rests on."""
+    if markdown:
+        print(catalogue(entry.profile for entry in load_catalogue().values()), end="")
+        return
     for name, entry in sorted(load_catalogue().items()):
         print(
             f"{name:<28} {entry.profile.kind:<16} {entry.profile.driver:<20} {entry.profile.support}"
@@ -24,15 +30,15 @@ def list_profiles() -> None:
 @app.command()
 def explain(name: Annotated[str, typer.Argument(metavar="ID", help="as `list` shows it")]) -> None:
     """All that a profile says, in words."""
-    catalogue = load_catalogue()
-    if name not in catalogue:
+    known = load_catalogue()
+    if name not in known:
         raise ConfigError(
             "vitalgate profile explain",
             "ID",
             f"{name!r} is no profile",
-            " or ".join(sorted(catalogue)),
+            " or ".join(sorted(known)),
         )
-    for line in _told(catalogue[name]):
+    for line in _told(known[name]):
         print(line)
 
 

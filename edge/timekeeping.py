@@ -15,6 +15,7 @@ from gateway.model.observation import Moment, TimeMethod
 from gateway.runtime.clock import iso
 
 DAY_S = 86_400.0
+YEAR_MIN = 1582  # the first that the Bluetooth and ISO/IEEE date formats know
 LATENCY_S = 2.0  # from the device's looking at its clock to the box's hearing of it, where it was not measured
 FUTURE_S = 60.0  # a stored time that lies further ahead of its own arrival is none
 AGE_MAX_S = 10 * 365 * DAY_S  # older than any of these devices' memories: the clock was never set
@@ -88,6 +89,8 @@ def is_trusted(reading: Reading, profile: Profile) -> bool:
     """Whether the stored time may name the record: a property of record and profile, never of the visit (plan, section 6)."""
     taken = reading.taken
     if taken is None or taken.tzinfo is not None or reading.raw_time is not None:
+        return False
+    if taken.year < YEAR_MIN:
         return False
     span = timedelta(seconds=profile.identity.reset_span_s)
     return not any(timedelta() <= taken - epoch <= span for epoch in profile.identity.reset_epochs)

@@ -27,7 +27,16 @@ CHART_DAYS = 30
 Days = Annotated[int, Query(ge=0, le=3_660)]
 YEAR_S = 365 * 86_400
 # Messages that the script needs to keep ages and the connection's state in words.
-SCRIPT_WORDS = ("span.", "time.ago", "row.left", "row.overdue", "live.", "chart.", "time.unknown")
+SCRIPT_WORDS = (
+    "span.",
+    "time.ago",
+    "row.left",
+    "row.overdue",
+    "row.fresh.",
+    "live.",
+    "chart.",
+    "time.unknown",
+)
 
 _templates = Environment(
     loader=PackageLoader("cloud_ingest.console"),

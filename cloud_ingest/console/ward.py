@@ -128,8 +128,7 @@ def _person(
 ) -> Person:
     now_us = viewer.times.now_us
     series = {kind: trends.recent(kind, patient.id, now_us) for kind in LIMITS}
-    newest = {kind: str(points[-1].fields.get("key")) for kind, points in series.items() if points}
-    places = views.places(newest.values())
+    places = views.places(key for points in series.values() for key in looked_back(points))
     return Person(
         id=patient.id,
         name=person(patient, patient.id, viewer),

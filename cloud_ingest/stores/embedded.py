@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from cloud_ingest.stores.line import refusal
+from cloud_ingest.stores.line import TIME_US_MAX, TIME_US_MIN, refusal
 from cloud_ingest.stores.series import Point, RefusedPoint
 from gateway.runtime.errors import StoreError
 
@@ -81,11 +81,13 @@ class EmbeddedSeries:
 
     def read(self, kind: str, subject: str, since_us: int, until_us: int) -> Sequence[Point]:
         """Points of one subject, oldest first, at most POINTS_MAX. Raises StoreError."""
-        return self._select(_READ, (kind, subject, since_us, until_us, POINTS_MAX))
+        since, until = max(since_us, TIME_US_MIN), min(until_us, TIME_US_MAX)
+        return self._select(_READ, (kind, subject, since, until, POINTS_MAX))
 
     def scan(self, kind: str, device: str | None, since_us: int, limit: int) -> Sequence[Point]:
         """Points of one kind from `since_us` on, ordered by time. Raises StoreError."""
-        return self._select(_SCAN, (kind, since_us, device, device, limit))
+        since = max(since_us, TIME_US_MIN)
+        return self._select(_SCAN, (kind, since, device, device, limit))
 
     def wipe(self) -> None:
         """Remove everything. Raises StoreError."""

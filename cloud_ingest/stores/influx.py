@@ -243,7 +243,10 @@ def _words(text: str) -> str:
     return " ".join(text.split())[:WORDS_MAX]
 
 
-def _field(value: float | str | bool) -> float | str | bool:  # noqa: FBT001 a field may be one
+def _field(value: float | str | bool | None) -> float | str | bool:  # noqa: FBT001 a field may be one
+    # In the answer's CSV an empty text is a default, which the client reads as nothing.
+    if value is None:
+        return ""
     return value if isinstance(value, bool | str) else float(value)
 
 

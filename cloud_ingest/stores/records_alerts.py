@@ -67,6 +67,7 @@ def write_findings(
     desk: Desk,
     key: str,
     subject: str,
+    *,
     at_us: int,
     findings: Iterable[Finding],
 ) -> list[str]:
@@ -108,7 +109,7 @@ def end(connection: Connection, desk: Desk, alert: str, who: str, key: str | Non
     """Resolve an alert that is not resolved."""
     values = {"state": AlertState.RESOLVED.value, "resolved_us": desk.now_us}
     connection.execute(update(alerts).where(alerts.c.id == alert).values(values))
-    tell(connection, desk, alert, "resolved", who, key)
+    tell(connection, desk, alert, "resolved", who=who, key=key)
 
 
 def tell(
@@ -116,6 +117,7 @@ def tell(
     desk: Desk,
     alert: str,
     what: str,
+    *,
     who: str = SYSTEM,
     key: str | None = None,
 ) -> None:

@@ -49,7 +49,7 @@ def acknowledge(engine: Engine, desk: Desk, alert: str, who: str) -> bool:
             "acknowledged_by": who,
         }
         connection.execute(update(alerts).where(alerts.c.id == alert).values(values))
-        tell(connection, desk, alert, "acknowledged", who)
+        tell(connection, desk, alert, "acknowledged", who=who)
         return True
 
 
@@ -80,7 +80,8 @@ def _unanswered(connection: Connection, desk: Desk, task: RowMapping) -> list[st
     alert = task["about"]
     held = connection.execute(select(alerts).where(alerts.c.id == alert)).mappings().one_or_none()
     unseen = {AlertState.OPEN.value, AlertState.LATE.value}
-    if held is None or held["state"] not in unseen or held["answer_by_us"] > desk.now_us:
+    # Another time was promised since, with a row of its own.
+    if held is None or held["state"] not in unseen or held["answer_by_us"] != task["at_us"]:
         return []
     tell(connection, desk, alert, "overdue", key=held["key"])
     return [alert]

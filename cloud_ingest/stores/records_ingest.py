@@ -145,7 +145,11 @@ class Ingester:
             self._file(connection, arrivals, batch, desk)
             if undo:
                 raise _UndoneError
-        return [self._verdict(arrival, batch) for arrival in arrivals]
+        verdicts = [self._verdict(arrival, batch) for arrival in arrivals]
+        # Envelopes and their rows point at each other: let go here, or the collector would have to.
+        for filing in batch.filings.values():
+            filing.rows.clear()
+        return verdicts
 
     def _file(
         self, connection: Connection, arrivals: Sequence[Arrival], batch: Batch, desk: Desk

@@ -17,7 +17,7 @@ from sqlalchemy import Column, Connection, Engine, Table, select
 
 from cloud_ingest.stores.fate import DUPLICATE
 from cloud_ingest.stores.line import TIME_US_MIN
-from cloud_ingest.stores.records_journal import JournalRow, check, read_rows
+from cloud_ingest.stores.records_journal import JournalRow, check
 from cloud_ingest.stores.records_open import reading
 from cloud_ingest.stores.records_schema import alerts, flags, journal, keys, unprojected
 from cloud_ingest.stores.series import Point, Series
@@ -29,6 +29,9 @@ JOURNAL_CHUNK = 200  # envelopes decoded at a time
 SCAN_CHUNK = 5_000  # points asked of the time series at a time
 SCAN_CHUNK_MAX = 10_000  # what the time series gives at most
 NO_KEY = "(no key)"  # a point that none of ours wrote
+DECODED_MAX = (
+    40_000  # observations kept decoded: keys go by day, so the next page is in the same envelopes
+)
 SNAPSHOT_S = 60.0  # a listing that goes on for longer looks at the time series again
 
 _SCHEMA = """
@@ -75,6 +78,7 @@ class Listing:
         self._lock = Lock()
         self._read_to = 0  # the journal's id up to which `places` is complete
         self._looked_at = -SNAPSHOT_S
+        self._decoded: dict[int, tuple[bytes, JournalRow]] = {}
         # "" is a temporary file that is gone when it is closed: memory stays bounded.
         self._index = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._index.executescript(_SCHEMA)
@@ -180,9 +184,8 @@ class Listing:
         points = self._indexed(
             "select key, kind, subject, device, time_us, fields from points", span
         )
-        envelopes = read_rows(
-            self._engine,
-            {journal for key in wanted for journal, _ in _claims(places[key], rows.keys.get(key))},
+        envelopes = self._envelopes(
+            {row for key in wanted for row, _ in _claims(places[key], rows.keys.get(key))}
         )
         for key in wanted:
             claimed = rows.keys.get(key)
@@ -199,6 +202,26 @@ class Listing:
                 _told(_claims(places[key], claimed), claimed, envelopes),
                 [_point(*row) for row in points[key]],
             )
+
+    def _envelopes(self, wanted: Set[int]) -> Mapping[int, JournalRow]:
+        """Journal rows by id, read anew each time; decoded anew only where their bytes are not those of last time."""
+        found: dict[int, JournalRow] = {}
+        ids = sorted(wanted)
+        with reading(self._engine) as connection:
+            for start in range(0, len(ids), IDS_MAX):
+                query = select(journal).where(journal.c.id.in_(ids[start : start + IDS_MAX]))
+                for row in connection.execute(query):
+                    bytes_now = hashlib.sha256(row.payload + row.sha256 + row.fate).digest()
+                    kept = self._decoded.pop(row.id, None)
+                    if kept is None or kept[0] != bytes_now:
+                        kept = (bytes_now, check(row))
+                    self._decoded[row.id] = kept
+                    found[row.id] = kept[1]
+        held = sum(len(row.observations) for _, row in self._decoded.values())
+        while held > DECODED_MAX:
+            _, dropped = self._decoded.pop(next(iter(self._decoded)))
+            held -= len(dropped.observations)
+        return found
 
     def _indexed(
         self, query: str, span: tuple[str, str]

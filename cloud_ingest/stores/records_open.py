@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from cloud_ingest.stores.migrations.upgrade import is_known, is_newest, upgrade
@@ -91,6 +92,8 @@ def translated() -> Generator[None]:
         if _of_data(error):
             raise
         raise _store_error(error) from error
+    except PoolTimeoutError as error:
+        raise StoreError(f"records: {error}", retry=True) from error
     except OSError as error:
         raise StoreError(f"{error.filename or 'records'}: {error.strerror}", retry=True) from error
 

@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+from device_profiles.catalogue import catalogue
+from device_profiles.loader import load_profiles
 from gateway import sdk
 from gateway.wire.schema import wire_schema
 
@@ -13,7 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_published_schema_is_that_of_the_types() -> None:
     published = json.loads((ROOT / "docs" / "wire" / "schema.json").read_text())
 
-    assert published == wire_schema()
+    assert published == json.loads(json.dumps(wire_schema()))
+
+
+def test_the_catalogue_is_that_of_the_profiles() -> None:
+    published = (ROOT / "docs" / "catalogue.md").read_text()
+
+    assert published == catalogue(load_profiles().values())
 
 
 def test_every_public_name_of_the_sdk_is_explained() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from demo import broker, people, processes
@@ -85,7 +86,7 @@ class Whole:
     def console_answers(self) -> bool:
         try:
             self.console()
-        except (DemoError, OSError, Exception):  # noqa: BLE001 not up yet, however it says so
+        except (DemoError, httpx.HTTPError):
             return False
         return True
 
@@ -93,8 +94,17 @@ class Whole:
         """A session; made anew after the ingester was killed."""
         if self._console is None:
             self._console = Console(link(self.house))
-        self._console.alerts()
+        try:
+            self._console.alerts()
+        except httpx.HTTPError:
+            self.leave()
+            raise
         return self._console
+
+    def leave(self) -> None:
+        if self._console is not None:
+            self._console.close()
+            self._console = None
 
     def ids(self) -> dict[str, str]:
         try:
@@ -146,4 +156,6 @@ class Whole:
 def whole(tmp_path: Path) -> Iterator[Whole]:
     os.environ.pop("VITALGATE_SETTINGS", None)
     with Processes(tmp_path / "logs") as running:
-        yield Whole(tmp_path, running)
+        one = Whole(tmp_path, running)
+        yield one
+        one.leave()

@@ -2,8 +2,6 @@
 
 import pytest
 
-AWAY_READINGS = 8
-
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
@@ -13,10 +11,11 @@ def test_a_broker_that_was_away_costs_nothing_and_the_box_says_so(whole) -> None
     whole.start_edge()
     whole.bind_everybody()
     whole.start_cloud()
-    whole.until("the first readings", lambda: whole.readings(), 60)
+    whole.until("the first readings", whole.readings, 60)
     whole.kill("broker")
+    whole.until("the box to notice", lambda: not whole.status()["connected"], 30)
     before = whole.status()["issued"]
-    whole.until("readings to wait on the box", lambda: whole.status()["pending"] > 0, 60)
+    whole.until("new readings to wait", lambda: whole.status()["issued"] > before, 60)
     away = whole.status()
     told = whole.spoken_status()
     whole.until("the ward to fall quiet", lambda: whole.truth().quiet, 60)
@@ -27,8 +26,7 @@ def test_a_broker_that_was_away_costs_nothing_and_the_box_says_so(whole) -> None
         "the series to catch up", lambda: all(one["series"] for one in whole.readings()), 60
     )
 
-    assert away["issued"] > before
-    assert away["connected"] is False
+    assert away["pending"] > 0
     assert "broker" in told
     assert whole.judge() == []
 

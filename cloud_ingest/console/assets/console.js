@@ -3,7 +3,7 @@
 (() => {
   const $ = (id) => document.getElementById(id), body = document.body;
   const words = JSON.parse($("words").textContent);
-  const BEAT_MS = 12000, WARD_MS = 1500, HOLD_MS = 20000, RETRY_MS = 2000;
+  const BEAT_MS = 12000, HOLD_MS = 20000, RETRY_MS = 2000;
   const say = (name, values) => Object.entries(values || {}).reduce((told, [key, value]) => told.replaceAll(`{${key}}`, value), words[name] || name);
   const count = (name, n) => say(`${name}.${n === 1 ? "one" : "other"}`, { n });
 
@@ -83,12 +83,12 @@
   function showWork(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html");
     const known = new Set(rows().map((row) => row.id));
+    const open = fresh.querySelectorAll(".row.open").length; // counted before rows move out of it
     const added = [...fresh.querySelectorAll("[data-list] .row")].filter((row) => !known.has(row.id)).length;
     for (const id of ["pulse", "head", "start", "calm"]) if ($(id) || id === "calm") swapOrAdd(id, fresh);
     if (holding()) keep(fresh); else place(fresh);
     if (added) $("say").textContent = count("live.new", added);
     document.title = document.title.replace(/^\(\d+\) /, "");
-    const open = fresh.querySelectorAll(".row.open").length;
     if (open) document.title = `(${open}) ` + document.title;
     tick();
   }
@@ -107,27 +107,28 @@
     tick();
   }
 
-  // --- fetching: one at a time for each fragment, and once more when news came meanwhile ------------------------------
-  function fetcher(url, show, gap) {
-    let busy = false, again = false, last = -gap;
-    const run = async () => {
-      if (busy) { again = true; return; }
+  // --- fetching: one at a time for each fragment; news that must not wait shortens the wait of news that may -----------
+  const AT_ONCE_MS = 50, SOON_MS = 1000;
+  function fetcher(url, show) {
+    let busy = false, due = Infinity, timer = 0, last = -SOON_MS;
+    const plan = () => { if (!busy) { clearTimeout(timer); timer = setTimeout(go, Math.max(0, due - performance.now())); } };
+    const go = async () => {
       busy = true;
-      const wait = last + gap - performance.now();
-      if (wait > 0) await new Promise((done) => setTimeout(done, wait));
-      again = false;
+      due = Infinity;
       last = performance.now();
       try {
         const answer = await fetch(url);
         if (answer.ok) show(await answer.text());
         else if (answer.status === 401) lost("live.ended");
-      } catch { /* the event stream notices and says so */ }
-      busy = false;
-      if (again) run();
+      } catch (fault) { if (!(fault instanceof TypeError)) throw fault; /* the event stream notices a lost line, and says so */ } finally {
+        busy = false;
+        if (due < Infinity) plan();
+      }
     };
-    return run;
+    return (gap) => { due = Math.min(due, last + gap); plan(); };
   }
-  const work = fetcher("/fragments/work", showWork, 50), ward = fetcher("/fragments/ward", showWard, WARD_MS);
+  const work = fetcher("/fragments/work", showWork), ward = fetcher("/fragments/ward", showWard);
+  const urgent = () => { work(AT_ONCE_MS); setTimeout(ward, AT_ONCE_MS, SOON_MS); }, soon = () => { work(SOON_MS); ward(SOON_MS); };
 
   // --- the line -----------------------------------------------------------------------------------------------------
   let line = null, beat = Date.now(), gone = false;
@@ -146,16 +147,15 @@
     body.classList.remove("lost");
     $("lost").hidden = true;
     $("say").textContent = words["live.back"];
-    work(); ward(); renewPane();
+    urgent(); renewPane();
   }
   function listen() {
     line?.close();
     line = new EventSource("/events");
     line.addEventListener("beat", heard);
-    line.addEventListener("alert", () => { heard(); work(); ward(); renewPane(); });
-    line.addEventListener("reading", () => { heard(); work(); ward(); });
-    for (const topic of ["box", "series"]) line.addEventListener(topic, () => { heard(); work(); ward(); });
-    line.addEventListener("reload", () => { heard(); work(); ward(); renewPane(); });
+    line.addEventListener("alert", () => { heard(); urgent(); renewPane(); });
+    for (const topic of ["reading", "box", "series"]) line.addEventListener(topic, () => { heard(); soon(); });
+    line.addEventListener("reload", () => { heard(); urgent(); renewPane(); });
     line.onerror = () => { lost(); if (line.readyState === EventSource.CLOSED) setTimeout(retry, RETRY_MS); };
   }
   async function retry() {
@@ -183,7 +183,7 @@
   document.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status === 401) lost("live.ended"); else $("say").textContent = words["live.failed"]; });
   document.addEventListener("htmx:afterRequest", (event) => {
     const form = event.detail.elt.closest?.("form[data-change]");
-    if (form && event.detail.successful) { work(); htmx.ajax("GET", `/fragments/alert/${encodeURIComponent(form.dataset.change)}`, { target: "#pane", source: "#pane" }); }
+    if (form && event.detail.successful) { work(AT_ONCE_MS); htmx.ajax("GET", `/fragments/alert/${encodeURIComponent(form.dataset.change)}`, { target: "#pane", source: "#pane" }); }
   });
   function shut() { $("pane").classList.remove("open"); rows().find((row) => row.dataset.id === chosen)?.querySelector("a").focus(); }
 

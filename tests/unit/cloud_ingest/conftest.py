@@ -85,7 +85,7 @@ class Make:
             marks=marks,
         )
 
-    def bp(self, systolic: int, diastolic: int, ago: float = 0, **more: Any) -> Observation:
+    def bp(self, systolic: int, diastolic: int, ago: float = 0, **more: object) -> Observation:
         parts = {
             "systolic": Part(unit="mm[Hg]", value=f"{systolic}"),
             "diastolic": Part(unit="mm[Hg]", value=f"{diastolic}"),
@@ -93,17 +93,17 @@ class Make:
         return self.observation("blood_pressure", parts, ago, **{"device": self.cuff, **more})
 
     def glucose(
-        self, mgdl: str | None, ago: float = 0, *, mmol: str | None = None, **more: Any
+        self, mgdl: str | None, ago: float = 0, *, mmol: str | None = None, **more: object
     ) -> Observation:
         original = Original(mmol, "mmol/L") if mmol else None
         parts = {"value": Part(unit="mg/dL", value=mgdl, original=original)}
         return self.observation("glucose", parts, ago, **{"device": self.meter, **more})
 
-    def lo(self, bound: str | None = "20", ago: float = 0, **more: Any) -> Observation:
+    def lo(self, bound: str | None = "20", ago: float = 0, **more: object) -> Observation:
         parts = {"value": Part(unit="mg/dL", value=bound, beyond=Beyond.BELOW)}
         return self.observation("glucose", parts, ago, **{"device": self.meter, **more})
 
-    def hi(self, bound: str | None = "600", ago: float = 0, **more: Any) -> Observation:
+    def hi(self, bound: str | None = "600", ago: float = 0, **more: object) -> Observation:
         parts = {"value": Part(unit="mg/dL", value=bound, beyond=Beyond.ABOVE)}
         return self.observation("glucose", parts, ago, **{"device": self.meter, **more})
 
@@ -127,7 +127,12 @@ class Kit(Make):
 
     def open(self, *, sole_ingester: bool = True) -> Records:
         return Records.open(
-            self.path, "demo", self.clock, default_thresholds(), sole_ingester=sole_ingester, zone=UTC
+            self.path,
+            "demo",
+            self.clock,
+            default_thresholds(),
+            sole_ingester=sole_ingester,
+            zone=UTC,
         )
 
     def delivery(self, payload: bytes, agent: str = "box-1") -> Delivery:
@@ -136,7 +141,7 @@ class Kit(Make):
     def ingest(self, *payloads: bytes, agent: str = "box-1") -> list[Verdict]:
         return self.records.ingest([self.delivery(payload, agent) for payload in payloads])
 
-    def send(self, first: int, *seen: Observation, **more: Any) -> Verdict:
+    def send(self, first: int, *seen: Observation, **more: object) -> Verdict:
         payload = self.payload(first, *seen, **more)
         return self.ingest(payload, agent=more.get("agent", "box-1"))[0]
 

@@ -1,6 +1,6 @@
 """Whose reading it is: the binding that covers the whole interval in which it can have been taken, or the inbox."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -43,10 +43,11 @@ def test_a_bound_devices_reading_is_the_patients(kit):
         (-60, None, True, ""),
         (None, 60, True, ""),
         (-60, 60, True, ""),
-        (-11, -9, False, "is not known well enough"),  # it can have been taken from -15 to -9.98
+        (-11, -9, False, "is not known well enough"),  # it can have been taken a second later, or five minutes earlier
         (-16, -9, True, ""),
         (-15, -9, True, ""),
         (-14, None, False, "is not known well enough"),
+        (None, -10 + 0.5 / 60, False, "is not known well enough"),
         (-5, None, False, "no binding covers"),
         (None, -20, False, "no binding covers"),
     ],
@@ -54,7 +55,7 @@ def test_a_bound_devices_reading_is_the_patients(kit):
 def test_the_binding_covers_the_whole_interval(kit, from_min, to_min, mine, why):
     patient = kit.records.add_patient("Ann").id
 
-    def at(minutes):
+    def at(minutes: float | None) -> datetime | None:
         return None if minutes is None else kit.now + timedelta(minutes=minutes)
 
     kit.records.bind(patient, kit.cuff, since=at(from_min), until=at(to_min))
@@ -87,7 +88,10 @@ def test_user_slots_are_bound_apart(kit):
     )
     subjects = [each.subject for each in decode_fates(kit.rows(journal)[0]["fate"])]
     assert subjects == [ann, ben, f"device:{kit.cuff}", f"device:{kit.cuff}"]
-    assert sorted("does not say which user" in row["why"] for row in kit.rows(inbox)) == [False, True]
+    assert sorted("does not say which user" in row["why"] for row in kit.rows(inbox)) == [
+        False,
+        True,
+    ]
 
 
 def test_a_device_without_a_patient_is_flagged_but_alarms_nobody(kit):

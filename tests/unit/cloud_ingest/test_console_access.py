@@ -21,7 +21,8 @@ from gateway.runtime.errors import ConfigError
 _spec = importlib.util.spec_from_file_location(
     "console_ward", Path(__file__).with_name("console_ward.py")
 )
-assert _spec and _spec.loader
+assert _spec
+assert _spec.loader
 ward_of = sys.modules.setdefault("console_ward", importlib.util.module_from_spec(_spec))
 _spec.loader.exec_module(ward_of)
 
@@ -233,6 +234,6 @@ def test_the_console_is_not_served_beyond_this_machine(tmp_path: Path, host: str
     settings = Settings.model_construct(
         tenant="demo", data_dir=tmp_path, console=Console.model_construct(host=host, port=0)
     )
-    with pytest.raises(ConfigError, match="console.host"):
+    with pytest.raises(ConfigError, match=r"console\.host"):
         build(ward.records, ward.series, None, settings, ward.clock)  # pyright: ignore[reportArgumentType]
     ward.close()

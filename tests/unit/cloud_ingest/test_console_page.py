@@ -23,7 +23,8 @@ from gateway.runtime.errors import StoreError
 _spec = importlib.util.spec_from_file_location(
     "console_ward", Path(__file__).with_name("console_ward.py")
 )
-assert _spec and _spec.loader
+assert _spec
+assert _spec.loader
 w = sys.modules.setdefault("console_ward", importlib.util.module_from_spec(_spec))
 _spec.loader.exec_module(w)
 
@@ -35,7 +36,7 @@ class Away:
 
     name = "InfluxDB"
 
-    def read(self, kind: str, subject: str, since_us: int, until_us: int) -> list[Point]:
+    def read(self, *_wanted: object) -> list[Point]:
         raise StoreError("connection refused", retry=True)
 
     scan = read
@@ -199,7 +200,7 @@ async def test_chinese_is_chinese_throughout(page: Site) -> None:
     assert "设备未绑定任何人" in told
     left = re.findall(
         r"\b(?:ago|readings|away|patients|device|default|limit)\b",
-        re.sub(r"vitalgate [^，。]*?ingest\.toml", "", told),
+        re.sub(r"vitalgate .*?ingest\.toml", "", told),
     )
     assert left == []
 

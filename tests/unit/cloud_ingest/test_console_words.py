@@ -165,7 +165,8 @@ def test_a_limit_is_told_in_the_reading_s_unit(limit: str, unit: str, shown: str
 def test_the_charts_limits_are_those_of_the_rules() -> None:
     told = {
         (clause.part, clause.unit): float(clause.value)
-        for rule in default_thresholds().rules
+        for rules in default_thresholds().rules.values()
+        for rule in rules
         for by_unit in rule.clauses.values()
         for clauses in by_unit.values()
         for clause in clauses

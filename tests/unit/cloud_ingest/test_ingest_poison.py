@@ -16,7 +16,7 @@ from gateway.wire.envelope import WIRE_BYTES_MAX, Header, assemble, encode_obser
 from gateway.wire.receipts import Parked, Question
 
 
-def header(kit, body=b"junk", **more):
+def header(kit, body=b"junk", **more: object) -> bytes:
     told = {
         "schema": "vitalgate.envelope/1",
         "agent": "box-1",
@@ -198,7 +198,7 @@ def test_a_reading_that_the_rules_choke_on_is_parked_alone(kit, monkeypatch):
     """Our own bug on one reading's data must cost that reading's judgement, not the box's whole backlog."""
     bad = [kit.bp(133, 80, 3), kit.bp(133, 80, 40)]
 
-    def choke(rule, parts):
+    def choke(rule, parts) -> bool:
         if parts["systolic"].value == "133":
             raise ZeroDivisionError("choked")
         return False
@@ -218,7 +218,7 @@ def test_a_reading_that_the_rules_choke_on_is_parked_alone(kit, monkeypatch):
 def test_a_fault_that_names_no_reading_halves_down_to_it(kit, monkeypatch):
     claim = records_claims.claim
 
-    def fragile(cursor, book, rows):
+    def fragile(cursor, book, rows) -> None:
         if any(row.seen.parts["systolic"].value == "133" for row in rows):
             raise OverflowError("too large for a column")
         claim(cursor, book, rows)
@@ -236,7 +236,7 @@ def test_a_fault_that_names_no_reading_halves_down_to_it(kit, monkeypatch):
 
 
 def test_an_envelope_that_no_reading_can_be_blamed_for_is_parked_whole(kit, monkeypatch):
-    def broken(_cursor, _book, groups):
+    def broken(_cursor, _book, groups) -> None:
         if groups:
             raise RuntimeError("always")
 
@@ -258,7 +258,7 @@ def test_a_used_up_counter_parks_the_reading(kit, monkeypatch):
 
 
 def test_memory_that_runs_out_is_no_readings_fault(kit, monkeypatch):
-    def exhausted(*_):
+    def exhausted(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(records_subjects, "judge", exhausted)

@@ -64,7 +64,9 @@ def test_a_cut_that_overlaps_repeats_its_receipt_when_it_comes_again(kit):
 
 def test_overlapping_cuts_in_one_batch_store_each_number_once(kit):
     seen = [kit.bp(120 + n, 80, n) for n in range(6)]
-    verdicts = kit.ingest(kit.payload(1, *seen[:4]), kit.payload(3, *seen[2:]), kit.payload(1, *seen))
+    verdicts = kit.ingest(
+        kit.payload(1, *seen[:4]), kit.payload(3, *seen[2:]), kit.payload(1, *seen)
+    )
     assert [verdict.readings for verdict in verdicts] == [4, 2, 0]
     assert all(not verdict.receipt.duplicates for verdict in verdicts)
     assert len(kit.rows(keys)) == 6
@@ -194,9 +196,7 @@ def test_a_restored_image_in_the_same_batch_is_settled_too(kit):
 
 
 def test_commit_numbers_count_for_each_box_alone(kit):
-    numbers = [
-        kit.send(n, kit.bp(100 + n, 80, n)).receipt.commit for n in (1, 2, 3)
-    ]
+    numbers = [kit.send(n, kit.bp(100 + n, 80, n)).receipt.commit for n in (1, 2, 3)]
     assert numbers == [1, 2, 3]
     assert kit.send(1, kit.bp(160, 80, 50), agent="box-2").receipt.commit == 1
 
@@ -207,7 +207,7 @@ def test_a_store_that_is_busy_leaves_nothing_and_may_be_tried_again(kit, monkeyp
     blocker.execute("BEGIN IMMEDIATE")
 
     @event.listens_for(kit.records.engine, "engine_connect")
-    def _hurry(connection):
+    def _hurry(connection) -> None:
         connection.connection.driver_connection.execute("PRAGMA busy_timeout = 20")
 
     with pytest.raises(StoreError) as caught:

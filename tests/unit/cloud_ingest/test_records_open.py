@@ -8,13 +8,14 @@ import sys
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from cloud_ingest.rules.thresholds import default_thresholds
 from cloud_ingest.stores.records import Records
 from cloud_ingest.stores.records_schema import boxes, keys, metadata
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.errors import ConfigError, StoreError
+from gateway.wire.receipts import Question
 from gateway.wire.status import Status, encode_status
 
 
@@ -64,9 +65,7 @@ def test_two_stores_have_two_identities(new_kit):
 
 def test_records_of_another_tenant_are_refused(kit):
     with pytest.raises(ConfigError, match="'demo', not of 'clinic'"):
-        Records.open(
-            kit.path, "clinic", SystemClock(), default_thresholds(), sole_ingester=False
-        )
+        Records.open(kit.path, "clinic", SystemClock(), default_thresholds(), sole_ingester=False)
 
 
 def test_a_schema_from_the_future_is_refused_and_left_alone(kit):
@@ -75,7 +74,9 @@ def test_a_schema_from_the_future_is_refused_and_left_alone(kit):
     with pytest.raises(ConfigError, match="newer"):
         kit.open(sole_ingester=False)
     with kit.records.engine.connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+        assert (
+            connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+        )
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):
@@ -123,7 +124,9 @@ def test_a_box_s_status_is_kept_and_its_commits_stay(kit):
     status = Status(agent="box-1", online=True, at="2026-03-14T07:05:00.000Z", version="1")
     payload = encode_status(status)
     news = kit.records.note_status("box-1", status, payload)
-    kit.records.note_status("box-2", Status(agent="box-2", online=False, at="x", version="1"), b"{}")
+    kit.records.note_status(
+        "box-2", Status(agent="box-2", online=False, at="x", version="1"), b"{}"
+    )
     assert (news.topic, news.ids) == ("box", ("box-1",))
     told = {row["agent"]: (row["commit_no"], row["status"]) for row in kit.rows(boxes)}
     assert told == {"box-1": (1, payload), "box-2": (0, b"{}")}
@@ -135,3 +138,37 @@ def test_a_status_in_anothers_name_or_of_any_size_is_refused(kit):
         kit.records.note_status("box-1", status, b"{}")
     with pytest.raises(ValueError, match="at most"):
         kit.records.note_status("box-2", status, b" " * 1_000_000)
+
+
+def test_a_full_disk_files_nothing_and_may_be_tried_again(kit):
+    payloads = [kit.payload(n, kit.bp(100 + n % 80, 70, n)) for n in range(1, 400)]
+
+    @event.listens_for(kit.records.engine, "engine_connect")
+    def _fill(connection) -> None:
+        cursor = connection.connection.driver_connection
+        pages = cursor.execute("PRAGMA page_count").fetchone()[0]
+        cursor.execute(f"PRAGMA max_page_count = {pages if full else 10**6}")
+
+    full = True
+    with pytest.raises(StoreError, match="full") as caught:
+        kit.ingest(*payloads)
+    assert caught.value.retry
+    assert kit.rows(keys) == []
+    full = False
+    assert sum(verdict.readings for verdict in kit.ingest(*payloads)) == len(payloads)
+
+
+def test_a_damaged_row_of_the_journal_takes_nothing_with_it(kit):
+    """What it held can't be compared any more: whatever comes under its keys is kept, and nothing is taken for a repeat."""
+    seen = [kit.bp(120 + n, 80, n) for n in range(3)]
+    kit.send(1, *seen)
+    with kit.records.engine.begin() as connection:
+        connection.execute(text("UPDATE journal SET payload = x'00', fate = x'00'"))
+    again = kit.send(1, *seen)
+    assert again.receipt.parked == []
+    other = kit.send(1, *seen, agent="box-2")
+    assert (other.receipt.duplicates, other.readings) == ([], 3)
+    recut = kit.send(2, *seen[1:])
+    assert recut.receipt.parked == []
+    assert kit.records.answer("box-1", Question(nonce="q")).agent == "box-1"
+    assert kit.records.unassigned() != []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_ingest.rules.judge import SECOND_US, _place, judge, micros, when
+from cloud_ingest.rules.judge import SECOND_US, Assessment, _place, judge, micros, when
 from cloud_ingest.rules.limits import crosses, shown
 from cloud_ingest.rules.state import (
     CROSSINGS_MAX,
@@ -21,14 +21,14 @@ from cloud_ingest.rules.state import (
 from cloud_ingest.rules.thresholds import default_thresholds
 from cloud_ingest.rules.worktime import answer_by
 from gateway.model.alert import Severity
-from gateway.model.observation import Source
+from gateway.model.observation import Observation, Source
 from gateway.runtime.errors import StoreError
 
 THRESHOLDS = default_thresholds()
 CRISIS, LOW = THRESHOLDS.rule("BP-CRISIS"), THRESHOLDS.rule("GLU-L2")
 
 
-def run(make, *seen, received_ago=0):
+def run(make, *seen: Observation, received_ago=0) -> list[Assessment]:
     """Judge readings one after another; the assessments."""
     state, told = EMPTY, []
     for each in seen:
@@ -92,9 +92,7 @@ def test_the_second_is_waited_for_a_while_even_when_the_first_comes_late(make):
     ("apart_min", "confirmed"),
     [(0.5, False), (0.99, False), (1, True), (5, True), (10, True), (10.01, False), (30, False)],
 )
-def test_two_crisis_readings_confirm_between_their_times_of_measurement(
-    make, apart_min, confirmed
-):
+def test_two_crisis_readings_confirm_between_their_times_of_measurement(make, apart_min, confirmed):
     pair = [make.bp(192, 124, 40), make.bp(185, 110, 40 - apart_min)]
     for order in permutations(pair):
         told = run(make, *order)
@@ -103,7 +101,9 @@ def test_two_crisis_readings_confirm_between_their_times_of_measurement(
         assert finding.confirmed is confirmed
         assert (finding.partners == (order[0].key,)) is confirmed
         # Whichever came first, the later measurement completes the condition.
-        assert (finding.alert.key if finding.alert else None) == (pair[1].key if confirmed else None)
+        assert (finding.alert.key if finding.alert else None) == (
+            pair[1].key if confirmed else None
+        )
         assert finding.alert is None or finding.alert.shown == "185/110 mm[Hg]"
 
 
@@ -203,6 +203,17 @@ def test_equal_content_by_arrival_is_suspected_and_neither_confirms_nor_alarms(m
     assert told[1].suspect_of == make.bp(192, 124, 5, known=False, arrival="1").key
     (finding,) = told[1].findings
     assert (finding.confirmed, finding.alert) == (False, None)
+
+
+def test_a_suspected_duplicate_confirms_no_later_reading(make):
+    told = run(
+        make,
+        make.bp(192, 124, 14, arrival="1"),
+        make.bp(192, 124, 4, arrival="2"),
+        make.bp(190, 121, 1, arrival="3"),
+    )
+    assert [bool(each.suspect_of) for each in told] == [False, True, False]
+    assert told[2].findings[0].confirmed is False
 
 
 def test_equal_content_over_another_transport_is_suspected(make):

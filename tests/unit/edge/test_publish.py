@@ -344,6 +344,7 @@ async def test_the_last_will_speaks_for_a_box_that_vanishes(broker: Any, cloud: 
 async def test_a_cloud_that_went_back_in_time_is_sent_again_what_it_lost(
     broker: Any, cloud: Any, build_box: BuildBox, quick: None
 ) -> None:
+    cloud.commit = 100
     box = await build_box(broker.v4)
     box.start()
     for number in range(1, 11):

@@ -1,0 +1,48 @@
+"""`make bench`: `python -m bench [ingest|screen|all]`. Prints tables; sets no bar and fails only where the product does."""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import arrival, ingest, points, screen, stock
+from bench.figures import tell_machine
+
+KEYS = 1_000_000
+READINGS = 60
+WIDTH = 150
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("ingest", "screen", "all"), default="all")
+    parser.add_argument("--keys", type=int, default=KEYS, help="readings that are stored already")
+    parser.add_argument(
+        "--readings", type=int, default=READINGS, help="that are followed to the screen"
+    )
+    parser.add_argument("--broker", choices=("auto", "mosquitto", "iotcore"), default="auto")
+    asked = parser.parse_args()
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    tell_machine(console)
+    stock.cache().mkdir(parents=True, exist_ok=True)
+    # Beside the stock, so that it lies on a disk: many a /tmp is memory, where fsync costs nothing.
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=stock.cache()))
+    try:
+        if asked.what in {"ingest", "all"}:
+            stock.copy(stock.ready(asked.keys, console), folder / "cloud")
+            ingest.run(folder / "cloud", asked.keys, console)
+            points.run(folder / "cloud", console)
+            arrival.run(folder, asked.keys, asked.broker, console)
+        if asked.what in {"screen", "all"}:
+            screen.run(folder / "screen", asked.readings, asked.broker, console)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""The console in a real browser: live rows, rows that stay put, keys, acknowledging, a lost line, narrow screens."""
+
+import asyncio
+import importlib.util
+import statistics
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from cloud_ingest.console.access import new_link
+from cloud_ingest.console.serve import Server
+from cloud_ingest.console.web import build
+from cloud_ingest.live import Live, News
+from cloud_ingest.settings import Settings
+
+_source = Path(__file__).parents[1] / "unit" / "cloud_ingest" / "console_ward.py"
+_spec = importlib.util.spec_from_file_location("console_ward", _source)
+assert _spec
+assert _spec.loader
+w = sys.modules.setdefault("console_ward", importlib.util.module_from_spec(_spec))
+_spec.loader.exec_module(w)
+
+pytestmark = pytest.mark.services
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ROW_MS_MAX = 1_000  # from "an alert was committed" to the row in the page, on a busy machine
+
+
+@dataclass
+class Site:
+    ward: "w.Ward"
+    live: Live
+    server: Server
+    port: int
+    page: Page
+    errors: list[str]
+
+    async def open(self) -> None:
+        await self.page.goto(new_link(self.ward.records, self.ward.clock, "127.0.0.1", self.port))
+        await expect(self.page.locator("#answer")).to_be_visible()
+        await self.page.wait_for_url(f"http://127.0.0.1:{self.port}/")
+
+    async def alarm(self, name: str, serial: str, value: str = "49") -> float:
+        """One more person with a low glucose, told as the ingester tells it; when it was told."""
+        self.ward.person(name, "1950-01-01", "Diabetes", serial)
+        self.ward.clock.advance(60)
+        self.ward.send(w.observation(serial, "glucose", w.glucose(value), self.ward.clock.now()))
+        told = asyncio.get_running_loop().time()
+        self.live.tell(News("alert"))
+        return told
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def site(browser: Browser, tmp_path: Path) -> AsyncIterator[Site]:
+    ward, live = w.empty_ward(tmp_path), Live(asyncio.get_running_loop())
+    settings = Settings(tenant="demo", data_dir=tmp_path)
+    server = Server(build(ward.records, ward.series, live, settings, ward.clock), "127.0.0.1", 0)
+    port = server.bind()
+    serving = asyncio.create_task(server.run())
+    page = await browser.new_page(
+        locale="en-GB", timezone_id="Asia/Shanghai", viewport={"width": 1500, "height": 900}
+    )
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda told: errors.append(told.text) if told.type == "error" else None)
+    yield Site(ward, live, server, port, page, errors)
+    await page.close()
+    server.stop()
+    await asyncio.wait_for(serving, 15)
+    ward.close()
+
+
+async def test_an_alert_is_on_the_screen_soon_after_it_was_told(site: Site) -> None:
+    await site.open()
+    await expect(site.page.locator("#answer")).to_have_text("Nothing has been read yet")
+    await asyncio.sleep(0.3)  # the event stream is open once the page is idle
+    took: list[float] = []
+    for n in range(12):
+        clock = await site.alarm(f"Ann Number{n}", f"meter-{n}")
+        await site.page.wait_for_function(
+            "n => document.querySelectorAll('#rows-now .row').length === n", arg=n + 1, polling=5
+        )
+        took.append((asyncio.get_running_loop().time() - clock) * 1_000)
+    print(
+        f"alert committed and on the screen: p50 {statistics.median(took):.0f} ms, worst {max(took):.0f} ms"
+    )
+    await expect(site.page.locator("#answer")).to_have_text("12 people need someone now")
+    assert statistics.median(took) < ROW_MS_MAX
+    assert await site.page.title() == "(12) Vitalgate · Worklist"
+    assert site.errors == []
+
+
+async def test_rows_stay_where_they_are_while_someone_points_at_them(site: Site) -> None:
+    await site.alarm("Ann First", "meter-1")
+    await site.open()
+    first = site.page.locator(".row").first
+    await first.hover()
+    await site.page.mouse.move(300, 140)
+    await site.alarm("Bob Second", "meter-2")
+    fresh = site.page.locator("#fresh")
+    await expect(fresh).to_have_text("1 new: show")
+    await expect(site.page.locator("#answer")).to_have_text("2 people need someone now")
+    assert await site.page.locator(".row").count() == 1
+    await expect(site.page.locator("#say")).to_have_text("1 new item on the worklist")
+    await fresh.click()
+    assert await site.page.locator(".row").count() == 2
+    await expect(fresh).to_be_hidden()
+
+
+async def test_keys_move_open_and_acknowledge(site: Site) -> None:
+    await site.alarm("Ann First", "meter-1")
+    await site.alarm("Bob Second", "meter-2")
+    await site.open()
+    page = site.page
+    await page.keyboard.press("j")
+    await expect(page.locator("#pane-title")).to_have_text("B** Second, 76")
+    await page.keyboard.press("k")
+    await expect(page.locator("#pane-title")).to_have_text("A** First, 76")
+    await page.keyboard.press("j")
+    await expect(page.locator("#pane-title")).to_have_text("B** Second, 76")
+    await page.keyboard.press("a")
+    await expect(page.locator("#resolve")).to_be_visible()
+    await expect(page.locator("#answer")).to_have_text("1 person needs someone now")
+    await expect(page.locator(".row.acknowledged")).to_contain_text("someone at the console has it")
+    await page.keyboard.press("?")
+    await expect(page.locator("#keys")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#keys")).to_be_hidden()
+    assert site.errors == []
+
+
+async def test_acknowledging_by_button_shows_on_every_open_screen(
+    site: Site, browser: Browser
+) -> None:
+    await site.alarm("Ann First", "meter-1")
+    await site.open()
+    other = await browser.new_page()
+    await other.goto(new_link(site.ward.records, site.ward.clock, "127.0.0.1", site.port))
+    await expect(other.locator(".row.open")).to_have_count(1)
+    await site.page.get_by_role("button", name="Acknowledge").click()
+    await expect(other.locator(".row.acknowledged")).to_have_count(1)
+    await expect(other.locator("#answer")).to_have_text("Nobody is waiting")
+    await other.close()
+
+
+async def test_a_page_without_script_can_acknowledge_too(site: Site, browser: Browser) -> None:
+    await site.alarm("Ann First", "meter-1")
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(new_link(site.ward.records, site.ward.clock, "127.0.0.1", site.port))
+    await page.get_by_role("link").first.click()
+    await page.get_by_role("button", name="Acknowledge").click()
+    await expect(page.locator("#answer")).to_have_text("Nobody is waiting")
+    await context.close()
+
+
+async def test_a_lost_line_greys_the_page_and_says_since_when(site: Site, tmp_path: Path) -> None:
+    await site.alarm("Ann First", "meter-1")
+    await site.open()
+    await asyncio.sleep(0.3)
+    site.server.stop()
+    await expect(site.page.locator("#lost")).to_contain_text("Connection lost since", timeout=8_000)
+    assert "lost" in (await site.page.locator("body").get_attribute("class") or "")
+    app = build(
+        site.ward.records,
+        site.ward.series,
+        site.live,
+        Settings(tenant="demo", data_dir=tmp_path),
+        site.ward.clock,
+    )
+    again = Server(app, "127.0.0.1", site.port)
+    again.bind()
+    serving = asyncio.create_task(again.run())
+    await site.alarm("Bob Second", "meter-2")
+    await expect(site.page.locator("#lost")).to_be_hidden(timeout=15_000)
+    await expect(site.page.locator("#answer")).to_have_text("2 people need someone now")
+    again.stop()
+    await asyncio.wait_for(serving, 15)
+
+
+async def test_a_session_that_ran_out_says_how_to_get_in_again(site: Site) -> None:
+    await site.open()
+    await asyncio.sleep(0.3)
+    site.ward.clock.advance(13 * 3_600)
+    site.live.tell(News("alert"))
+    await expect(site.page.locator("#lost")).to_contain_text("vitalgate ingest link", timeout=8_000)
+
+
+async def test_evidence_and_charts_open_in_the_pane(site: Site) -> None:
+    site.ward.person("Wang Fang", "1954-05-02", "Hypertension", "cuff-1")
+    w.crisis(site.ward, "cuff-1")
+    site.ward.project()
+    await site.open()
+    page = site.page
+    await expect(page.locator("figure.chart[data-drawn] canvas")).to_have_count(1)
+    await expect(page.locator("#evidence")).to_contain_text("1ec0007c0090ea07030e0a20087d00")
+    await page.locator(".recent a").last.click()
+    await expect(page.locator("#evidence")).to_contain_text("190 / 125 mmHg")
+    await page.get_by_role("button", name="90 days").click()
+    await expect(page.get_by_role("button", name="90 days")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    assert site.errors == []
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+@pytest.mark.parametrize("width", [1500, 390])
+async def test_nothing_is_wider_than_the_screen(
+    browser: Browser, tmp_path: Path, width: int, language: str
+) -> None:
+    ward, live = w.full_ward(tmp_path), Live(asyncio.get_running_loop())
+    server = Server(
+        build(
+            ward.records, ward.series, live, Settings(tenant="demo", data_dir=tmp_path), ward.clock
+        ),
+        "127.0.0.1",
+        0,
+    )
+    port = server.bind()
+    serving = asyncio.create_task(server.run())
+    page = await browser.new_page(
+        viewport={"width": width, "height": 844}, locale=language, timezone_id="Asia/Shanghai"
+    )
+    await page.goto(new_link(ward.records, ward.clock, "127.0.0.1", port))
+    await expect(page.locator(".row")).to_have_count(5)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    if width < 1_000:
+        await page.locator(".row a").first.click()
+        await expect(page.locator("#pane.open #pane-title")).to_be_visible()
+        assert await page.evaluate("document.querySelector('#pane').scrollWidth") <= width
+        await page.locator(".shut").click()
+        await expect(page.locator("#pane")).to_be_hidden()
+    await page.close()
+    server.stop()
+    await asyncio.wait_for(serving, 15)
+    ward.close()

@@ -1,0 +1,474 @@
+"""The intake on a real broker (iotcore) with real records: what is acknowledged is kept, what is not comes again."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from cloud_ingest import batching
+from cloud_ingest.intake import BrokerSettings, Intake
+from cloud_ingest.live import News
+from cloud_ingest.stores.records import Records
+from cloud_ingest.stores.records_schema import boxes, journal, keys, parked
+from cloud_ingest.stores.records_types import Delivery, Verdict
+from gateway.runtime.counters import Counters
+from gateway.runtime.errors import StoreError
+from gateway.wire.envelope import WIRE_BYTES_MAX, envelope_hash
+from gateway.wire.receipts import Answer, Question, Receipt, decode_answer, decode_receipt, encode
+from gateway.wire.status import Status, encode_status
+from gateway.wire.topics import Branch, Down, Up
+
+PATIENCE_S = 15
+BRANCH = Branch("demo", "box-1")
+
+CONFIG = """
+id = 0
+[router]
+id = 0
+max_connections = 50
+max_outgoing_packet_count = 500
+max_segment_size = 104857600
+max_segment_count = 10
+[v4.1]
+name = "v4-1"
+listen = "127.0.0.1:{port}"
+next_connection_delay_ms = 1
+    [v4.1.connections]
+    connection_timeout_ms = 60000
+    max_payload_size = 1000000
+    max_inflight_count = 200
+    [v4.1.connections.auth]
+    box = "boxes"
+    ingester = "secret"
+[v5.1]
+name = "v5-1"
+listen = "127.0.0.1:{port5}"
+next_connection_delay_ms = 1
+    [v5.1.connections]
+    connection_timeout_ms = 60000
+    max_payload_size = 1000000
+    max_inflight_count = 200
+    [v5.1.connections.auth]
+    box = "boxes"
+    ingester = "secret"
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.01)
+
+
+class Broker:
+    """iotcore in a process of its own; it forgets everything when it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port, self.port5 = free_port(), free_port()
+        self._config = folder / "iotcore.toml"
+        self._config.write_text(CONFIG.format(port=self.port, port5=self.port5))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "iotcore", "--log-level", "ERROR", "--config"]
+        self._process = subprocess.Popen([*command, str(self._config)])
+        wait_until(lambda: self._listens(self.port) and self._listens(self.port5))
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    @staticmethod
+    def _listens(port: int) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+        except OSError:
+            return False
+        return True
+
+
+class Box:
+    """The box's side of the broker: sends envelopes, collects what it is told."""
+
+    def __init__(self, port: int, agent: str = "box-1") -> None:
+        self.branch = Branch("demo", agent)
+        self.receipts: list[Receipt] = []
+        self.answers: list[Answer] = []
+        self._ready = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=agent)
+        self._client.username_pw_set("box", "boxes")
+        self._client.on_message = self._hear
+        self._client.on_connect = lambda c, *_: c.subscribe(
+            [(self.branch.down(Down.RECEIPTS), 1), (self.branch.down(Down.LEDGER), 1)]
+        )
+        self._client.on_subscribe = lambda *_: self._ready.set()
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert self._ready.wait(PATIENCE_S)
+
+    def say(self, payload: bytes, leaf: Up = Up.OBSERVATIONS, topic: str = "") -> str:
+        """Waits for the broker's acknowledgement, so that the message is in its queue."""
+        self._client.publish(topic or self.branch.up(leaf), payload, qos=1).wait_for_publish(
+            PATIENCE_S
+        )
+        return envelope_hash(payload)
+
+    def receipted(self) -> list[str]:
+        return [receipt.envelope for receipt in self.receipts]
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _hear(self, _client: Client, _data: object, message) -> None:
+        assert not message.retain
+        if message.topic == self.branch.down(Down.RECEIPTS):
+            self.receipts.append(decode_receipt(message.payload))
+        else:
+            self.answers.append(decode_answer(message.payload))
+
+
+class Gate:
+    """The real records behind a door that can be shut (the store hangs) or locked (the store is away)."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()
+        self.away = False
+        self.bug: Exception | None = None
+        self.batches: list[int] = []
+
+    def ingest(self, deliveries: Sequence[Delivery]) -> list[Verdict]:
+        self.entered.set()
+        assert self.open.wait(PATIENCE_S)
+        if self.away:
+            raise StoreError("records: the disk is full", retry=True)
+        if self.bug:
+            raise self.bug
+        self.batches.append(len(deliveries))
+        return self._records.ingest(deliveries)
+
+    def answer(self, agent: str, question: Question) -> Answer:
+        return self._records.answer(agent, question)
+
+    def note_status(self, agent: str, status: Status, payload: bytes) -> News:
+        return self._records.note_status(agent, status, payload)
+
+
+class Scene:
+    """A broker, records behind a gate, and intakes that come and go under one client id."""
+
+    def __init__(self, kit, broker: Broker) -> None:
+        self.kit = kit
+        self.broker = broker
+        self.gate = Gate(kit.records)
+        self.counters = Counters()
+        self.news: list[News] = []
+        self.bugs: list[BaseException] = []
+        self.settings = BrokerSettings(
+            tenant="demo",
+            host="127.0.0.1",
+            port=broker.port,
+            client_id="ingest",
+            username="ingester",
+            password="secret",  # noqa: S106 of a broker that lives as long as the test
+        )
+        self._ends: list[Callable[[], None]] = []
+
+    def intake(self, settings: BrokerSettings | None = None, *, connected: bool = True) -> Intake:
+        made = Intake(
+            settings or self.settings,
+            self.gate,
+            self.kit.clock,
+            self.counters,
+            tell=self.news.append,
+            stored=lambda: None,
+            failed=self.bugs.append,
+        )
+        made.start()
+        self._ends.append(made.stop)
+        if connected:
+            wait_until(lambda: made.state().connected and not made.state().trouble)
+        return made
+
+    def box(self, agent: str = "box-1") -> Box:
+        made = Box(self.broker.port, agent)
+        self._ends.append(made.close)
+        return made
+
+    def count(self, name: str) -> int:
+        return self.counters.snapshot().get(name, 0)
+
+    def close(self) -> None:
+        self.gate.open.set()
+        for end in self._ends:
+            end()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    made = Broker(tmp_path)
+    made.start()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def scene(kit, broker: Broker) -> Iterator[Scene]:
+    made = Scene(kit, broker)
+    yield made
+    made.close()
+
+
+def test_a_reading_is_receipted_after_the_records_hold_it(scene: Scene) -> None:
+    scene.intake()
+    box = scene.box()
+    name = box.say(scene.kit.payload(1, scene.kit.bp(120, 80)))
+    wait_until(lambda: box.receipts)
+    assert box.receipted() == [name]
+    assert box.receipts[0].store == scene.kit.records.store
+    assert len(scene.kit.rows(keys)) == 1
+    assert any(news.topic == "reading" for news in scene.news)
+    wait_until(lambda: scene.count("intake.acks") == 1)
+
+
+def test_mqtt_5_does_the_same(scene: Scene) -> None:
+    scene.intake(replace(scene.settings, port=scene.broker.port5, protocol="5"))
+    box = scene.box()
+    name = box.say(scene.kit.payload(1, scene.kit.bp(120, 80)))
+    wait_until(lambda: box.receipted() == [name])
+
+
+def test_what_waits_while_the_store_is_busy_is_filed_in_one_transaction(scene: Scene) -> None:
+    scene.intake()
+    box = scene.box()
+    scene.gate.open.clear()
+    box.say(scene.kit.payload(1, scene.kit.bp(120, 80)))
+    assert scene.gate.entered.wait(PATIENCE_S)
+    names = [box.say(scene.kit.payload(n, scene.kit.bp(120, 80, ago=n))) for n in range(2, 40)]
+    scene.gate.open.set()
+    wait_until(lambda: set(names) <= set(box.receipted()))
+    assert len(scene.gate.batches) < 10
+    assert sum(scene.gate.batches) == 39
+
+
+def test_nothing_is_acknowledged_while_the_store_is_away_and_nothing_is_lost(scene: Scene) -> None:
+    intake = scene.intake()
+    box = scene.box()
+    scene.gate.away = True
+    name = box.say(scene.kit.payload(1, scene.kit.bp(120, 80)))
+    wait_until(lambda: scene.count("intake.store_retries") >= 2)
+    assert intake.state().trouble == "records: the disk is full"
+    assert scene.count("intake.acks") == 0
+    assert box.receipts == []
+    scene.gate.away = False
+    wait_until(lambda: box.receipted() == [name])
+    wait_until(lambda: intake.state().trouble == "")
+    wait_until(lambda: scene.count("intake.acks") == 1)
+
+
+def test_what_was_not_filed_comes_again_to_the_next_ingester(scene: Scene) -> None:
+    first = scene.intake()
+    box = scene.box()
+    scene.gate.away = True
+    names = [box.say(scene.kit.payload(n, scene.kit.bp(120, 80, ago=n))) for n in range(1, 6)]
+    wait_until(lambda: scene.count("intake.store_retries") >= 1)
+    first.stop()
+    assert box.receipts == []
+    scene.gate.away = False
+    scene.intake()
+    wait_until(lambda: sorted(set(box.receipted())) == sorted(names))
+    assert len(scene.kit.rows(keys)) == 5
+
+
+def test_what_is_sent_while_no_ingester_runs_waits_in_the_session(scene: Scene) -> None:
+    scene.intake().stop()
+    box = scene.box()
+    names = [box.say(scene.kit.payload(n, scene.kit.bp(120, 80, ago=n))) for n in range(1, 6)]
+    scene.intake()
+    wait_until(lambda: sorted(box.receipted()) == sorted(names))
+
+
+def test_an_acknowledgement_from_before_a_reconnect_is_void(scene: Scene) -> None:
+    intake = scene.intake()
+    box = scene.box()
+    scene.gate.open.clear()
+    names = [box.say(scene.kit.payload(n, scene.kit.bp(120, 80, ago=n))) for n in range(1, 21)]
+    assert scene.gate.entered.wait(PATIENCE_S)
+    wire = intake._client.socket()
+    assert wire is not None
+    wire.shutdown(socket.SHUT_RDWR)
+    wait_until(lambda: scene.count("intake.connections") == 2 and intake.state().connected)
+    scene.gate.open.set()
+    wait_until(lambda: scene.count("intake.acks") == 20)
+    wait_until(lambda: set(box.receipted()) == set(names))
+    last = box.say(scene.kit.payload(99, scene.kit.bp(130, 80)))
+    wait_until(lambda: last in box.receipted())
+    # The broker ends a connection on an acknowledgement out of order or for nothing: it had no reason to.
+    assert scene.count("intake.connections") == 2
+    assert scene.count("intake.acks_void") >= 1
+    assert len(scene.kit.rows(keys)) == 21
+
+
+def test_a_broker_that_restarts_is_found_again(scene: Scene) -> None:
+    intake = scene.intake()
+    scene.broker.end()
+    wait_until(lambda: not intake.state().connected)
+    assert intake.state().trouble
+    scene.broker.start()
+    wait_until(lambda: intake.state().connected and not intake.state().trouble)
+    box = scene.box()
+    name = box.say(scene.kit.payload(1, scene.kit.bp(120, 80)))
+    wait_until(lambda: box.receipted() == [name])
+
+
+def test_garbage_is_parked_and_the_next_reading_goes_its_way(scene: Scene) -> None:
+    scene.intake()
+    box = scene.box()
+    garbage = [
+        b"garbage",
+        b"{}\n{}",
+        b"\xff" * 100,
+        b"[" * 5_000,
+        b"x" * (WIRE_BYTES_MAX + 1),
+    ]
+    for payload in garbage:
+        box.say(payload)
+    box.say(b"no question", Up.LEDGER)
+    box.say(b'{"nonce":""}', Up.LEDGER)
+    box.say(b"no status", Up.STATUS)
+    box.say(encode_status(Status(agent="another", online=True, at="", version="1")), Up.STATUS)
+    box.say(b"", Up.STATUS)
+    box.say(b"text", topic="vitalgate/v1/demo/..%2f/up/observations")
+    name = box.say(scene.kit.payload(1, scene.kit.bp(120, 80)))
+    wait_until(lambda: box.receipted() == [name])
+    wait_until(lambda: scene.count("intake.acks") == len(garbage) + 7)
+    assert len(scene.kit.rows(parked)) >= len(garbage)
+    assert scene.count("intake.empty") == 1
+    assert not scene.bugs
+
+
+def test_a_poisoned_body_is_receipted_as_parked(scene: Scene) -> None:
+    scene.intake()
+    box = scene.box()
+    header, _, body = scene.kit.payload(1, scene.kit.bp(120, 80)).partition(b"\n")
+    box.say(header + b"\n" + body[:-3])
+    wait_until(lambda: box.receipts)
+    assert [at.n for at in box.receipts[0].parked] == [1]
+
+
+def test_a_box_hears_what_is_held_of_it(scene: Scene) -> None:
+    scene.intake()
+    box = scene.box()
+    box.say(scene.kit.payload(1, scene.kit.bp(120, 80)))
+    box.say(encode(Question(nonce="n-1")), Up.LEDGER)
+    wait_until(lambda: box.answers)
+    (answer,) = box.answers
+    assert (answer.nonce, answer.agent) == ("n-1", "box-1")
+    assert [(at.first, at.last) for at in answer.epochs[0].ranges] == [(1, 1)]
+
+
+def test_a_box_that_tells_of_itself_is_noted(scene: Scene) -> None:
+    scene.intake()
+    box = scene.box()
+    payload = encode_status(Status(agent="box-1", online=True, at="now", version="1", issued=4))
+    box.say(payload, Up.STATUS)
+    wait_until(lambda: any(row["status"] == payload for row in scene.kit.rows(boxes)))
+    assert any(news.topic == "box" for news in scene.news)
+
+
+def test_a_full_inbox_stops_the_reading_and_loses_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "WAITING_MAX", 5)
+    intake = scene.intake()
+    box = scene.box()
+    scene.gate.open.clear()
+    names = [box.say(scene.kit.payload(n, scene.kit.bp(120, 80, ago=n))) for n in range(1, 61)]
+    wait_until(lambda: intake.state().waiting >= 5)
+    assert intake.state().waiting <= 6
+    scene.gate.open.set()
+    wait_until(lambda: set(box.receipted()) == set(names))
+    assert len(scene.kit.rows(journal)) == 60
+
+
+def test_a_wrong_password_is_told_and_tried_again(scene: Scene) -> None:
+    broker = replace(scene.settings, password="4-hunter")  # noqa: S106 a wrong one
+    intake = scene.intake(broker, connected=False)
+    wait_until(lambda: "password" in intake.state().trouble)
+    assert not intake.state().connected
+    assert "hunter" not in intake.state().trouble + repr(broker)
+
+
+def test_no_broker_at_all_is_told_with_its_address(scene: Scene) -> None:
+    port = free_port()
+    intake = scene.intake(replace(scene.settings, port=port), connected=False)
+    wait_until(lambda: f"127.0.0.1:{port}" in intake.state().trouble)
+
+
+def test_something_else_that_listens_there_ends_nothing(scene: Scene) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = threading.Event()
+
+        def answer() -> None:
+            server.settimeout(0.1)
+            while not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    wire, _ = server.accept()
+                    with wire:
+                        wire.sendall(
+                            b"\x30\x02\xff\xffHTTP/1.1 400 Bad Request\r\n\r\n" + b"\x20\x00"
+                        )
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            port = server.getsockname()[1]
+            intake = scene.intake(replace(scene.settings, port=port), connected=False)
+            wait_until(lambda: intake.state().trouble not in {"", "not connected yet"})
+            assert all(thread.is_alive() for thread in intake._threads)
+            assert not scene.bugs
+        finally:
+            stop.set()
+            thread.join()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_ends_the_process_and_acknowledges_nothing(scene: Scene) -> None:
+    scene.intake()
+    box = scene.box()
+    scene.gate.bug = ZeroDivisionError("a bug")
+    box.say(scene.kit.payload(1, scene.kit.bp(120, 80)))
+    wait_until(lambda: scene.bugs)
+    assert isinstance(scene.bugs[0], ZeroDivisionError)
+    assert scene.count("intake.acks") == 0
+
+
+def test_an_envelope_that_comes_again_is_receipted_again(scene: Scene) -> None:
+    scene.intake()
+    box = scene.box()
+    payload = scene.kit.payload(1, scene.kit.bp(120, 80))
+    box.say(payload)
+    box.say(payload)
+    wait_until(lambda: len(box.receipts) == 2)
+    assert box.receipts[0].envelope == box.receipts[1].envelope

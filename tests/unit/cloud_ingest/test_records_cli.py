@@ -1,0 +1,120 @@
+"""`vitalgate record`, as a person runs it: beside a running ingester, with every mistake answered in one sentence."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cloud_ingest.record_cli import record_app
+from cloud_ingest.stores.records_schema import bindings, keys
+
+
+@pytest.fixture
+def record(kit, tmp_path):
+    """Runs a command over the kit's records."""
+    settings = tmp_path / "ingest.toml"
+    settings.write_text(f'tenant = "demo"\ndata_dir = "{tmp_path}"\n')
+    tmp_path.chmod(0o700)
+
+    def run(*words: str) -> Result:
+        arguments = [*words[:2], "--settings", str(settings), *words[2:]]
+        return CliRunner().invoke(record_app, arguments)
+
+    run.settings = settings
+    return run
+
+
+def test_a_patient_is_added_bound_listed_and_unbound(kit, record):
+    added = record(
+        "patient", "add", "--name", "Ann [b]Wu", "--born", "1950-02-28", "--condition", "HTN"
+    )
+    patient = added.output.strip()
+    assert added.exit_code == 0
+    bound = record("patient", "bind", patient, kit.cuff, "--from", "always", "--slot", "1")
+    assert bound.exit_code == 0, bound.output
+    listed = record("patient", "list").output
+    for word in (patient, "Ann [b]Wu", "1950-02-28", "HTN", f"{kit.cuff} user 1", "always"):
+        assert word in listed
+    ended = record("patient", "unbind", patient, kit.cuff)
+    assert ended.exit_code == 0, ended.output
+    assert kit.rows(bindings)[0]["to_us"] is not None
+
+
+def test_waiting_readings_are_listed_and_assigned(kit, record):
+    kit.send(1, kit.glucose("45", 3), kit.bp(120, 80, known=False, arrival="1"))
+    waiting = record("reading", "unassigned").output
+    for word in (
+        kit.glucose("45", 3).key,
+        kit.meter,
+        "45 mg/dL",
+        "time unknown",
+        "bound to nobody",
+    ):
+        assert word in waiting
+    patient = kit.wearer()
+    done = record("reading", "assign", kit.glucose("45", 3).key, patient)
+    assert done.exit_code == 0, done.output
+    assert "1 alerts" in done.output
+    bound = record("patient", "bind", patient, kit.cuff)
+    assert "1 readings of it came before and wait" in bound.output
+
+
+def test_empty_lists_say_so(record):
+    assert record("patient", "list").output == "There are no patients yet.\n"
+    assert record("reading", "unassigned").output == "No reading waits.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("patient", "bind", "p-none", "c0" * 10), "there is no patient 'p-none'"),
+        (("patient", "add", "--name", " "), "a name has 1 to 200"),
+        (("patient", "add", "--name", "Ann", "--born", "1.2.1950"), "write YYYY-MM-DD"),
+        (("patient", "bind", "p-none", "c0" * 10, "--from", "soon"), "--from 'soon' is no time"),
+        (("patient", "bind", "p-none", "c0" * 10, "--from", "0001-01-01"), "--from"),
+        (("reading", "assign", "k", "p-none"), "there is no patient 'p-none'"),
+    ],
+)
+def test_a_mistake_is_one_sentence(record, words, sentence):
+    done = record(*words)
+    assert done.exit_code == 2
+    assert sentence in done.output
+    assert done.output.count("\n") == 1
+    assert "Traceback" not in done.output
+
+
+def test_the_command_works_while_an_ingester_files(kit, record):
+    """Another process binds a device between the ingester's transactions: from then on readings are the patient's."""
+    patient = kit.wearer()
+    stop, failures = threading.Event(), []
+
+    def ingest() -> None:
+        n = 1
+        try:
+            while not stop.is_set():
+                kit.send(n, kit.bp(100 + n % 50, 70, n))
+                n += 1
+        except Exception as fault:  # noqa: BLE001 told to the test's own thread
+            failures.append(fault)
+
+    busy = threading.Thread(target=ingest)
+    busy.start()
+    code = "from cloud_ingest.record_cli import record_app; record_app()"
+    arguments = ["patient", "bind", "--settings", str(record.settings), patient, kit.cuff]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "--from", "always"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    stop.set()
+    busy.join()
+    assert done.returncode == 0, done.stderr
+    assert failures == []
+    before = len(kit.records.unassigned(100_000))
+    assert before < len(kit.rows(keys)), "some came after the binding"
+    verdict = kit.send(50_000, kit.bp(130, 80, 90_000))
+    assert verdict.readings == 1
+    assert len(kit.records.unassigned(100_000)) == before, "the new one is the patient's"
