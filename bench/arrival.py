@@ -49,14 +49,15 @@ class Took:
 
 @dataclass(slots=True)
 class Receipts:
-    """When each envelope was answered, by the monotonic clock; at most WINDOW are under way."""
+    """When each (tenant, envelope) was answered, by the monotonic clock; at most WINDOW are under way."""
 
-    at: dict[str, float] = field(default_factory=dict[str, float])
+    at: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
     room: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(WINDOW))
 
-    def hear(self, _topic: str, payload: bytes) -> None:
-        """A receipt came."""
-        now, name = time.perf_counter(), msgspec.json.decode(payload, type=_Told).envelope
+    def hear(self, topic: str, payload: bytes) -> None:
+        """A receipt came, for an envelope that both tenants may have been sent."""
+        now = time.perf_counter()
+        name = (topic.split("/")[2], msgspec.json.decode(payload, type=_Told).envelope)
         if name not in self.at:
             self.at[name] = now
             self.room.release()
@@ -104,7 +105,7 @@ class Scene:
 
     def pace(self, who: str, letters: Sequence[Letter]) -> list[float]:
         """Send one at a time; ms from sending to the receipt."""
-        sent: dict[str, float] = {}
+        sent: dict[tuple[str, str], float] = {}
         for letter in letters:
             now = time.perf_counter()
             sent[self._send(who, letter)] = now
@@ -112,14 +113,14 @@ class Scene:
         self._await(list(sent))
         return [(self.receipts.at[name] - at) * 1_000 for name, at in sent.items()]
 
-    def _send(self, who: str, letter: Letter) -> str:
+    def _send(self, who: str, letter: Letter) -> tuple[str, str]:
         if not self.receipts.room.acquire(timeout=PATIENCE_S):
             raise TimeoutError(f"{who}: no receipt for {PATIENCE_S} s")
-        name = hashlib.sha256(letter.payload).hexdigest()
-        self.mail.send(Branch(TENANTS[who], letter.agent).up(Up.OBSERVATIONS), letter.payload)
-        return name
+        tenant = TENANTS[who]
+        self.mail.send(Branch(tenant, letter.agent).up(Up.OBSERVATIONS), letter.payload)
+        return tenant, hashlib.sha256(letter.payload).hexdigest()
 
-    def _await(self, names: Sequence[str]) -> None:
+    def _await(self, names: Sequence[tuple[str, str]]) -> None:
         _until(lambda: all(name in self.receipts.at for name in names), "all receipts")
 
     def _spent(self, who: str) -> float:

@@ -98,10 +98,15 @@ def main() -> None:
         branch: Branch = sender(message.topic)[0]
         client.publish(branch.down(Down.RECEIPTS), msgspec.json.encode({"envelope": name}), qos=1)
 
-    client.on_message = on_message
+    def on_connect(*_told: object) -> None:
+        client.subscribe(uplink(TENANT, Up.OBSERVATIONS), 1)
+
+    def on_subscribe(*_told: object) -> None:
+        print("ready", flush=True)
+
+    client.on_message, client.on_connect = on_message, on_connect
+    client.on_subscribe = on_subscribe
     client.connect("127.0.0.1", int(told.port))
-    client.subscribe(uplink(TENANT, Up.OBSERVATIONS), 1)
-    print("ready", flush=True)  # what is sent from now on comes after the subscription
     client.loop_forever()
 
 

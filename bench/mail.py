@@ -1,5 +1,6 @@
 """The boxes' side of a real broker: sends envelopes, hears what passes by. One connection; times are the listener's business."""
 
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ class Mail:
             ready.set()
 
         self._client.on_subscribe = on_subscribe
+        self._client.on_socket_open = _send_at_once
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self._client.subscribe([(one, 1) for one in filters])
@@ -59,3 +61,9 @@ class Mail:
 
 def _passed_to(hear: Callable[[str, bytes], None]) -> Callable[[Client, object, MQTTMessage], None]:
     return lambda _client, _data, message: hear(message.topic, bytes(message.payload))
+
+
+def _send_at_once(_client: Client, _data: object, sock: object) -> None:
+    """Nagle's algorithm holds small packets back for up to 40 ms: the instrument must add none of that."""
+    assert isinstance(sock, socket.socket)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

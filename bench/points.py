@@ -26,7 +26,7 @@ READ, RENDER, WRITE, NOTE = "read the journal", "render", "write the series", "m
 
 
 class _Timed:
-    """The tail and the series of one projection, timed; keeps the last points that were written."""
+    """The tail and the series of one projection, timed; keeps the largest batch of points that was written."""
 
     def __init__(self, tail: Tail, series: EmbeddedSeries, watch: Stopwatch) -> None:
         self.points: Sequence[Point] = ()
@@ -37,7 +37,7 @@ class _Timed:
         series.write = watch.timed(WRITE, self._keep)
 
     def _keep(self, points: Sequence[Point]) -> Sequence[RefusedPoint]:
-        self.points, self.written = points, self.written + len(points)
+        self.points, self.written = max(self.points, points, key=len), self.written + len(points)
         return self._write(points)
 
 

@@ -211,11 +211,11 @@ def _card(told: dict[str, Any], patient: str, shown: tuple[str, ...], since: flo
 
 def _tell(where: str, moments: Sequence[Sequence[float | None]], console: Console) -> None:
     _steps(
-        f"A cuff's last byte → its value on the screen: {CUFFS} cuffs, one reading a second or so, {where}",
+        f"A cuff's last byte → its value on the screen, {where}",
         READING_STEPS,
         moments,
         console,
-        note=f"{CUFFS} virtual cuffs measure every {EVERY_S} s over the virtual radio, each at its own time",
+        note=f"{CUFFS} virtual cuffs on the virtual radio, each measures every {EVERY_S} s",
     )
 
 
@@ -238,16 +238,17 @@ def _steps(
     note: str,
 ) -> None:
     whole = [one for one in moments if one[-1] is not None]
-    lost = len(moments) - len(whole)
+    answered = sum(one[-1] is None and None not in one[:-1] for one in moments)
     told = table(
-        f"{title}: n = {len(whole)}, never seen: {lost}",
+        f"{title}: n = {len(whole)}",
         "until",
         "since the step before, p50 ms",
         "p99 ms",
         "since the start, p50 ms",
         "p99 ms",
         "longest ms",
-        note=note,
+        note=f"{note}. Not in it: {answered} that reached the page and were never drawn (the next one came first), "
+        f"{len(moments) - len(whole) - answered} that did not get so far",
     )
     for place in range(1, len(steps)):
         step = _gaps(whole, place - 1, place)

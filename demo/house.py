@@ -10,14 +10,14 @@ from demo.broker import BOX, CLOUD, Passwords
 from demo.processes import private
 from demo.truth import Device
 
-TENANT, AGENT = "demo", "box-1"
+TENANT, AGENT, ZONE = "demo", "box-1", "UTC"
 SERIAL_EVERY_S = 5
 
 EDGE = """\
 agent = "{agent}"
 tenant = "{tenant}"
 data_dir = "{data}"
-zone = "UTC"
+zone = "{zone}"
 
 [mqtt]
 host = "127.0.0.1"
@@ -80,6 +80,7 @@ class House:
             agent=AGENT,
             tenant=TENANT,
             data=self.folder / "edge",
+            zone=ZONE,
             port=port,
             user=BOX,
             password=self.folder / "box.password",

@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
@@ -18,14 +18,18 @@ def main() -> None:
     """Entry point of the `vitalgate` command."""
     try:
         refuse_strangers()
-        build()()
+        build(sys.argv[1:])()
     except ConfigError as error:
         print(f"vitalgate: {error}", file=sys.stderr)
         raise SystemExit(CONFIG_EXIT) from None
 
 
-def build() -> typer.Typer:
-    """The umbrella command. A part whose extra isn't installed is left out; `vitalgate` says how to get it."""
+def build(asked: Sequence[str] = ()) -> typer.Typer:
+    """The umbrella command. A part whose extra isn't installed is left out; `vitalgate` says how to get it.
+
+    Where the first word of `asked` names a part, that one alone is loaded: a box need not wait for the simulators' imports,
+    and a broken part takes no other down.
+    """
     app = typer.Typer(
         name="vitalgate",
         no_args_is_help=True,
@@ -33,9 +37,11 @@ def build() -> typer.Typer:
         pretty_exceptions_show_locals=False,
         help="Reads medical devices, carries every reading to the people who must act on it.",
     )
-    for name, point in sorted(found(COMMANDS).items()):
+    parts = found(COMMANDS)
+    wanted = asked[:1] if asked and asked[0] in parts else sorted(parts)
+    for name in wanted:
         try:
-            app.add_typer(point.load(), name=name)
+            app.add_typer(parts[name].load(), name=name)
         except ModuleNotFoundError as missing:
             app.command(name, help=f"(needs {missing.name}: install the extra that brings it)")(
                 _absent(name, missing)

@@ -1,8 +1,11 @@
 """Real servers for tests: each in a folder of its own, on 127.0.0.1, ended by the test that started it. No test of ours here."""
 
 import json
+import secrets
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +44,91 @@ def _start(script: str, arguments: Sequence[str]) -> Service:
         process.wait(END_S_MAX)
         pytest.fail(f"{script} {arguments} did not start")
     return Service(json.loads(line), process)
+
+
+PIP_BROKER = """
+id = 0
+[router]
+id = 0
+max_connections = 50
+max_outgoing_packet_count = 500
+max_segment_size = 104857600
+max_segment_count = 10
+[v4.1]
+name = "v4-1"
+listen = "127.0.0.1:{port}"
+next_connection_delay_ms = 1
+    [v4.1.connections]
+    connection_timeout_ms = 60000
+    max_payload_size = 1000000
+    max_inflight_count = 200
+    [v4.1.connections.auth]
+    box = "boxes"
+    ingester = "{password}"
+[v5.1]
+name = "v5-1"
+listen = "127.0.0.1:{port5}"
+next_connection_delay_ms = 1
+    [v5.1.connections]
+    connection_timeout_ms = 60000
+    max_payload_size = 1000000
+    max_inflight_count = 200
+    [v5.1.connections.auth]
+    box = "boxes"
+    ingester = "{password}"
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class PipBroker:
+    """iotcore in a process of its own; it forgets everything when it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port, self.port5 = free_port(), free_port()
+        self.password = secrets.token_hex(8)
+        self._config = folder / "iotcore.toml"
+        self._config.write_text(
+            PIP_BROKER.format(port=self.port, port5=self.port5, password=self.password)
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "iotcore", "--log-level", "ERROR", "--config"]
+        self._process = subprocess.Popen(
+            [*command, str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        end = time.monotonic() + END_S_MAX
+        while not (self._listens(self.port) and self._listens(self.port5)):
+            assert time.monotonic() < end, "iotcore did not start"
+            time.sleep(0.02)
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    @staticmethod
+    def _listens(port: int) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture
+def pip_broker(tmp_path: Path) -> Iterator[PipBroker]:
+    """A broker of the test's own, with the users `box` (password `boxes`) and `ingester`."""
+    made = PipBroker(tmp_path)
+    made.start()
+    yield made
+    made.end()
 
 
 @pytest.fixture

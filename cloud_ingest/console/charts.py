@@ -54,7 +54,7 @@ class Chart:
 
 
 def build_chart(
-    views: RecordsViews, trends: Trends, viewer: Viewer, patient: str, kind: str, days: int
+    views: RecordsViews, trends: Trends, viewer: Viewer, *, patient: str, kind: str, days: int
 ) -> Chart:
     """One person's readings of one kind over so many days; 0 is all there are. `kind` is one of LIMITS."""
     now_us = viewer.times.now_us

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud_ingest.console.access import Access, Admitted
+from gateway.runtime.errors import StoreError
 
 COOKIE = "vitalgate_session"
 BODY_BYTES_MAX = 10_000
@@ -53,7 +54,12 @@ class Gate:
         if (reason := wrong_envelope(scope)) is not None:
             await self._refuse(scope, *reason)(scope, receive, safe)
             return
-        admitted = await run_in_threadpool(self._access.admit, session_cookie(scope))
+        try:
+            admitted = await run_in_threadpool(self._access.admit, session_cookie(scope))
+        except StoreError:
+            away = self._refuse(scope, HTTPStatus.SERVICE_UNAVAILABLE, "refused.store")
+            await away(scope, receive, safe)
+            return
         scope[ADMITTED] = admitted
         if (refusal := _refusal(scope, admitted)) is not None:
             await self._refuse(scope, *refusal)(scope, receive, safe)

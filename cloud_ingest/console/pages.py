@@ -188,7 +188,9 @@ def charts(desk: Desk) -> APIRouter:
     @router.get("/{patient}/{kind}")
     def chart(request: Request, patient: str, kind: str, days: Days = CHART_DAYS) -> Chart:
         viewer = desk.viewer(request)
-        return build_chart(desk.views, desk.trends, viewer, patient, _kind(kind), days)
+        return build_chart(
+            desk.views, desk.trends, viewer, patient=patient, kind=_kind(kind), days=days
+        )
 
     _ = chart  # registered by its decorator
     return router

@@ -1,5 +1,6 @@
 """The time series in InfluxDB 2, and the only place that knows its client. A token is never in a message or a log."""
 
+import csv
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -161,13 +162,19 @@ class InfluxSeries:
             # Each series (device and field) may hold all of the first `limit` points, and none holds more of them.
             f" |> limit(n: {limit})"
         )
+        found: dict[tuple[int, str, str], dict[str, float | str | bool]] = {}
         with self._read_translated():
-            found: dict[tuple[int, str, str], dict[str, float | str | bool]] = {}
-            for record in self._query.query_stream(query):
-                row = record.values
-                time_us = (row["_time"] - EPOCH) // MICROSECOND
-                fields = found.setdefault((time_us, row["subject"], row["device"]), {})
-                fields[row["_field"]] = _field(row["_value"])
+            try:
+                for record in self._query.query_stream(query):
+                    row = record.values
+                    time_us = (row["_time"] - EPOCH) // MICROSECOND
+                    fields = found.setdefault((time_us, row["subject"], row["device"]), {})
+                    fields[row["_field"]] = _field(row["_value"])
+            except (ValueError, KeyError, IndexError, TypeError, csv.Error) as fault:
+                raise StoreError(
+                    f"InfluxDB at {self._target.url} answered what is no table of points: {_words(repr(fault))}",
+                    retry=True,
+                ) from fault
         first = sorted(found.items())[:limit]
         return [
             Point(wanted["_measurement"], subject, device, time_us, fields)

@@ -5,6 +5,7 @@ the journal as it grows (only what is new is decoded), the time series once a li
 given). What a page says of the journal is read and checked anew for each page.
 """
 
+import hashlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from sqlalchemy import Column, Connection, Engine, Table, select
 
 from cloud_ingest.stores.fate import DUPLICATE
 from cloud_ingest.stores.line import TIME_US_MIN
-from cloud_ingest.stores.records_journal import JournalRow, check
+from cloud_ingest.stores.records_journal import IDS_MAX, JournalRow, check
 from cloud_ingest.stores.records_open import reading
 from cloud_ingest.stores.records_schema import alerts, flags, journal, keys, unprojected
 from cloud_ingest.stores.series import Point, Series
@@ -203,7 +204,7 @@ class Listing:
                 [_point(*row) for row in points[key]],
             )
 
-    def _envelopes(self, wanted: Set[int]) -> Mapping[int, JournalRow]:
+    def _envelopes(self, wanted: set[int]) -> Mapping[int, JournalRow]:
         """Journal rows by id, read anew each time; decoded anew only where their bytes are not those of last time."""
         found: dict[int, JournalRow] = {}
         ids = sorted(wanted)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from cloud_ingest.console.access import new_link
 from cloud_ingest.console.serve import Server
@@ -147,6 +147,39 @@ async def test_keys_move_open_and_acknowledge(site: Site) -> None:
     await page.keyboard.press("Escape")
     await expect(page.locator("#keys")).to_be_hidden()
     assert site.errors == []
+
+
+async def test_a_slow_answer_never_leaves_the_pane_on_another_person_than_the_row(
+    site: Site,
+) -> None:
+    for name, serial in (
+        ("Ann First", "meter-1"),
+        ("Bob Second", "meter-2"),
+        ("Cid Third", "meter-3"),
+    ):
+        await site.alarm(name, serial)
+    await site.open()
+    page, release = site.page, asyncio.Event()
+    second = await page.locator(".row").nth(1).get_attribute("data-id")
+
+    async def slow(route: Route) -> None:
+        await release.wait()
+        await route.continue_()
+
+    await page.route(f"**/fragments/alert/{second}", slow)
+    await page.keyboard.press("j")
+    await page.keyboard.press("a")  # the second row is chosen, the pane still shows the first
+    await page.keyboard.press("j")
+    await expect(page.locator("#pane-title")).to_have_text("C** Third, 76")
+    async with page.expect_response(f"**/fragments/alert/{second}"):
+        release.set()
+    site.live.tell(News("alert"))
+    await asyncio.sleep(0.5)  # long enough for a late answer to do its harm
+    await expect(page.locator("#pane-title")).to_have_text("C** Third, 76")
+    await expect(page.locator(".row.chosen")).to_contain_text("C** Third")
+    assert await page.locator(".row.acknowledged").count() == 0
+    await page.keyboard.press("a")
+    await expect(page.locator(".row.acknowledged")).to_contain_text("C** Third")
 
 
 async def test_acknowledging_by_button_shows_on_every_open_screen(

@@ -16,7 +16,7 @@ import pytest
 from demo import broker, people, processes
 from demo.console import Console
 from demo.findings import Finding
-from demo.house import AGENT, TENANT, House
+from demo.house import AGENT, TENANT, ZONE, House
 from demo.judge import device_ids, judged, link
 from demo.processes import DemoError, Processes, free_port
 from demo.truth import Truth, devices, radio, read
@@ -60,7 +60,15 @@ class Whole:
 
     def start_ward(self, *options: str) -> None:
         ward = self.house.ward
-        self.commands["ward"] = (processes.vitalgate(), "ward", "--dir", str(ward), *options)
+        self.commands["ward"] = (
+            processes.vitalgate(),
+            "ward",
+            "--dir",
+            str(ward),
+            "--zone",
+            ZONE,
+            *options,
+        )
         self.start("ward")
         self.running.until("virtual devices", (ward / "ready.json").exists, 60)
 

@@ -99,10 +99,10 @@
   function showWard(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html");
     for (const part of fresh.querySelectorAll("[data-part]")) {
-      const old = $(part.id), focus = old.contains(document.activeElement) ? document.activeElement.getAttribute("hx-get") : null;
+      const old = $(part.id), focus = old.contains(document.activeElement) ? document.activeElement.dataset.pane : null;
       old.replaceWith(part);
       htmx.process(part);
-      if (focus) part.querySelector(`[hx-get="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+      if (focus) [...part.querySelectorAll("[data-pane]")].find((one) => one.dataset.pane === focus)?.focus({ preventScroll: true });
     }
     tick();
   }
@@ -167,31 +167,55 @@
     setTimeout(retry, RETRY_MS);
   }
 
-  // --- the pane -------------------------------------------------------------------------------------------------------
-  let shown = document.querySelector("#pane form[data-change]")?.dataset.change || null, shownUrl = shown && `/fragments/alert/${encodeURIComponent(shown)}`;
-  function renewPane() {
-    if (shownUrl && !$("pane").contains(document.activeElement)) htmx.ajax("GET", shownUrl, { target: "#pane", source: "#pane" });
+  // --- the pane: it shows what was asked for last, and nothing can be done in it while that is still on its way ------
+  const pane = $("pane");
+  let asked = 0, shownUrl = null;
+  const acted = () => pane.querySelector("form[data-change]");
+  async function openPane(url) {
+    const turn = ++asked, same = url === shownUrl;
+    shownUrl = url;
+    if (!same) for (const button of pane.querySelectorAll(".actions button")) button.disabled = true;
+    pane.setAttribute("aria-busy", "true");
+    let told = null;
+    try {
+      const answer = await fetch(url);
+      if (answer.status === 401) lost("live.ended");
+      if (answer.ok) told = await answer.text();
+    } catch (fault) { if (!(fault instanceof TypeError)) throw fault; }
+    if (turn !== asked) return;
+    pane.removeAttribute("aria-busy");
+    if (told === null) { if (!same) pane.textContent = words["live.failed"]; return; }
+    const at = pane.scrollTop;
+    pane.innerHTML = told; // our own server's escaped fragment
+    htmx.process(pane);
+    pane.scrollTop = same ? at : 0;
+    VitalgateChart.drawAll(pane);
   }
-  document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target.id === "pane") {
-      shownUrl = event.detail.pathInfo?.requestPath || shownUrl;
-      VitalgateChart.drawAll($("pane"));
-      $("pane").scrollTop = 0;
-    }
-    tick();
-  });
+  function renewPane() { if (shownUrl && !pane.contains(document.activeElement)) openPane(shownUrl); }
+  document.addEventListener("htmx:afterSwap", tick);
   document.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status === 401) lost("live.ended"); else $("say").textContent = words["live.failed"]; });
   document.addEventListener("htmx:afterRequest", (event) => {
     const form = event.detail.elt.closest?.("form[data-change]");
-    if (form && event.detail.successful) { work(AT_ONCE_MS); htmx.ajax("GET", `/fragments/alert/${encodeURIComponent(form.dataset.change)}`, { target: "#pane", source: "#pane" }); }
+    if (!form || !event.detail.successful) return;
+    work(AT_ONCE_MS);
+    if (acted() === form) openPane(shownUrl);
   });
-  function shut() { $("pane").classList.remove("open"); rows().find((row) => row.dataset.id === chosen)?.querySelector("a").focus(); }
+  function acknowledge() { // the row that is chosen, never one that the pane still shows from before
+    const form = acted();
+    if (form && (chosen === null || form.dataset.change === chosen)) form.querySelector("#acknowledge:enabled")?.click();
+  }
+  function shut() { pane.classList.remove("open"); rows().find((row) => row.dataset.id === chosen)?.querySelector("a").focus(); }
 
   // --- hands ------------------------------------------------------------------------------------------------------------
   document.addEventListener("click", (event) => {
-    const target = event.target, row = target.closest(".row"), opens = target.closest('[hx-target="#pane"]');
-    if (row) choose(row);
-    if (opens) { $("pane").classList.add("open"); document.querySelectorAll(".person").forEach((one) => one.classList.toggle("chosen", one.contains(opens))); if (!row) choose(null); }
+    const target = event.target, row = target.closest(".row"), opens = target.closest("[data-pane]");
+    if (opens && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+      event.preventDefault();
+      choose(row);
+      document.querySelectorAll(".person").forEach((one) => one.classList.toggle("chosen", one.contains(opens)));
+      pane.classList.add("open");
+      openPane(opens.dataset.pane);
+    }
     const days = target.closest("[data-days]");
     if (days && days.tagName === "BUTTON") {
       const figure = days.closest("figure");
@@ -211,25 +235,25 @@
     choose(next);
     link.focus();
     next.scrollIntoView({ block: "nearest" });
-    if (matchMedia("(min-width: 1181px)").matches) htmx.ajax("GET", link.getAttribute("hx-get"), { target: "#pane", source: "#pane" });
+    if (matchMedia("(min-width: 1181px)").matches) openPane(link.dataset.pane);
   };
   document.addEventListener("keydown", (event) => {
     touched = Date.now();
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select") || $("keys").open) return;
-    const act = { j: () => move(1), k: () => move(-1), a: () => $("acknowledge")?.click(), "?": () => $("keys").showModal(), Escape: shut }[event.key === "?" ? "?" : event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    const act = { j: () => move(1), k: () => move(-1), a: acknowledge, "?": () => $("keys").showModal(), Escape: shut }[event.key === "?" ? "?" : event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (act) { event.preventDefault(); act(); }
   });
   for (const kind of ["pointermove", "pointerdown", "wheel"]) document.addEventListener(kind, () => { touched = Date.now(); }, { passive: true });
-  document.addEventListener("submit", (event) => event.target.querySelector("button:last-of-type")?.toggleAttribute("data-sent", true));
 
   // --- start ----------------------------------------------------------------------------------------------------------
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone && !document.cookie.includes("zone=")) document.cookie = `zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=strict`;
-  if (shown) choose(rows().find((row) => row.dataset.id === shown) || null);
-  VitalgateChart.drawAll($("pane"));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => VitalgateChart.drawAll($("pane")));
+  const first = rows().find((row) => row.dataset.id === pane.querySelector("[data-alert]")?.dataset.alert);
+  if (first) { choose(first); shownUrl = first.querySelector("a").dataset.pane; }
+  VitalgateChart.drawAll(pane);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => VitalgateChart.drawAll(pane));
   let resized = 0;
-  addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => VitalgateChart.drawAll($("pane")), 150); });
+  addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => VitalgateChart.drawAll(pane), 150); });
   listen();
   setInterval(() => {
     tick();

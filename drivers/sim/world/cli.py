@@ -35,49 +35,59 @@ def _finite(seconds: float | None) -> float | None:
     return seconds
 
 
+Folder = Annotated[
+    Path, typer.Option("--dir", help="Empty folder for ready.json, truth.jsonl and ports/.")
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        callback=_finite,
+        help="Measure for so long, then stay on the air. Default: for ever.",
+    ),
+]
+Every = Annotated[
+    float | None,
+    typer.Option(
+        min=EVERY_S_MIN, callback=_finite, help="Seconds between two measurements of a device."
+    ),
+]
+RadioPort = Annotated[
+    int, typer.Option(min=0, max=PORT_MAX, help="TCP port of the virtual radio. 0: a free one.")
+]
+Cuffs = Annotated[
+    int | None, typer.Option(min=0, max=CUFFS_MAX, help="Scenario kill only. Default: 4.")
+]
+Meters = Annotated[
+    int | None, typer.Option(min=0, max=METERS_MAX, help="Scenario kill only. Default: 2.")
+]
+LineSpeed = Annotated[
+    float,
+    typer.Option(
+        min=0.01,
+        max=LINE_SPEED_MAX,
+        callback=_finite,
+        help="Meters' lines so many times 9600 baud.",
+    ),
+]
+Zone = Annotated[
+    str | None, typer.Option(help="IANA zone of the devices' clocks. Default: this machine's.")
+]
+
+
 @app.callback(invoke_without_command=True)
 def ward(
-    folder: Annotated[
-        Path, typer.Option("--dir", help="Empty folder for ready.json, truth.jsonl and ports/.")
-    ],
+    folder: Folder,
     *,
     scenario: Annotated[Scenario, typer.Option(help="Which fleet.")] = Scenario.DEMO,
     seed: Annotated[int, typer.Option(help="The same seed measures the same values.")] = 1,
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            callback=_finite,
-            help="Measure for so long, then stay on the air. Default: for ever.",
-        ),
-    ] = None,
-    every: Annotated[
-        float | None,
-        typer.Option(
-            min=EVERY_S_MIN, callback=_finite, help="Seconds between two measurements of a device."
-        ),
-    ] = None,
-    radio_port: Annotated[
-        int, typer.Option(min=0, max=PORT_MAX, help="TCP port of the virtual radio. 0: a free one.")
-    ] = 0,
-    cuffs: Annotated[
-        int | None, typer.Option(min=0, max=CUFFS_MAX, help="Scenario kill only. Default: 4.")
-    ] = None,
-    meters: Annotated[
-        int | None, typer.Option(min=0, max=METERS_MAX, help="Scenario kill only. Default: 2.")
-    ] = None,
-    line_speed: Annotated[
-        float,
-        typer.Option(
-            min=0.01,
-            max=LINE_SPEED_MAX,
-            callback=_finite,
-            help="Meters' lines so many times 9600 baud.",
-        ),
-    ] = 1.0,
-    zone: Annotated[
-        str | None, typer.Option(help="IANA zone of the devices' clocks. Default: this machine's.")
-    ] = None,
+    seconds: Seconds = None,
+    every: Every = None,
+    radio_port: RadioPort = 0,
+    cuffs: Cuffs = None,
+    meters: Meters = None,
+    line_speed: LineSpeed = 1.0,
+    zone: Zone = None,
 ) -> None:
     """Run virtual devices until SIGTERM or Ctrl-C; their truth stands in DIR/truth.jsonl."""
     orders = _orders(scenario, seed=seed, every=every, cuffs=cuffs, meters=meters)

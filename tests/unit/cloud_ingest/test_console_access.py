@@ -228,6 +228,16 @@ async def test_nothing_of_the_web_framework_is_served_besides_our_pages(site: Si
         assert (await site.client.get(path)).status_code == 404
 
 
+async def test_a_store_that_is_away_lets_nobody_in_and_says_so(site: Site, tmp_path: Path) -> None:
+    await site.come_in()
+    site.ward.records.engine.dispose()
+    (tmp_path / "records.sqlite").write_bytes(b"no database at all" * 100)
+    answer = await site.client.get("/api/readings")
+    assert answer.status_code == 503
+    assert "store" in answer.json()["error"]
+    assert (await site.client.get("/")).status_code == 503
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org", ""])  # noqa: S104 it is refused
 def test_the_console_is_not_served_beyond_this_machine(tmp_path: Path, host: str) -> None:
     ward = ward_of.empty_ward(tmp_path)

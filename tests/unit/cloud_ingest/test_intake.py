@@ -2,13 +2,10 @@
 
 import contextlib
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from paho.mqtt.client import Client
@@ -30,38 +27,6 @@ from gateway.wire.topics import Branch, Down, Up
 PATIENCE_S = 15
 BRANCH = Branch("demo", "box-1")
 
-CONFIG = """
-id = 0
-[router]
-id = 0
-max_connections = 50
-max_outgoing_packet_count = 500
-max_segment_size = 104857600
-max_segment_count = 10
-[v4.1]
-name = "v4-1"
-listen = "127.0.0.1:{port}"
-next_connection_delay_ms = 1
-    [v4.1.connections]
-    connection_timeout_ms = 60000
-    max_payload_size = 1000000
-    max_inflight_count = 200
-    [v4.1.connections.auth]
-    box = "boxes"
-    ingester = "secret"
-[v5.1]
-name = "v5-1"
-listen = "127.0.0.1:{port5}"
-next_connection_delay_ms = 1
-    [v5.1.connections]
-    connection_timeout_ms = 60000
-    max_payload_size = 1000000
-    max_inflight_count = 200
-    [v5.1.connections.auth]
-    box = "boxes"
-    ingester = "secret"
-"""
-
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -74,35 +39,6 @@ def wait_until(true: Callable[[], object]) -> None:
     while not true():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.01)
-
-
-class Broker:
-    """iotcore in a process of its own; it forgets everything when it ends."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port, self.port5 = free_port(), free_port()
-        self._config = folder / "iotcore.toml"
-        self._config.write_text(CONFIG.format(port=self.port, port5=self.port5))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "iotcore", "--log-level", "ERROR", "--config"]
-        self._process = subprocess.Popen([*command, str(self._config)])
-        wait_until(lambda: self._listens(self.port) and self._listens(self.port5))
-
-    def end(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(10)
-            self._process = None
-
-    @staticmethod
-    def _listens(port: int) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", port), 0.2).close()
-        except OSError:
-            return False
-        return True
 
 
 class Box:
@@ -178,7 +114,7 @@ class Gate:
 class Scene:
     """A broker, records behind a gate, and intakes that come and go under one client id."""
 
-    def __init__(self, kit, broker: Broker) -> None:
+    def __init__(self, kit, broker) -> None:
         self.kit = kit
         self.broker = broker
         self.gate = Gate(kit.records)
@@ -191,7 +127,7 @@ class Scene:
             port=broker.port,
             client_id="ingest",
             username="ingester",
-            password="secret",  # noqa: S106 of a broker that lives as long as the test
+            password=broker.password,
         )
         self._ends: list[Callable[[], None]] = []
 
@@ -226,16 +162,8 @@ class Scene:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    made = Broker(tmp_path)
-    made.start()
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def scene(kit, broker: Broker) -> Iterator[Scene]:
-    made = Scene(kit, broker)
+def scene(kit, pip_broker) -> Iterator[Scene]:
+    made = Scene(kit, pip_broker)
     yield made
     made.close()
 

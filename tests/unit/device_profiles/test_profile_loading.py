@@ -120,7 +120,7 @@ def refused(folder: Path, text: str | bytes) -> ConfigError:
         ('low = "40"', "low = 40", "ranges.systolic.low"),
         ('low = "40"', 'low = "NaN"', "ranges.systolic.low"),
         ('low = "40"', 'low = "300"', "ranges.systolic"),
-        ('systolic = {', "sistolic = {", "(file)"),
+        ("systolic = {", "sistolic = {", "(file)"),
         ('high = "300", unit = "mmHg"', 'high = "300", unit = "psi"', "(file)"),
         ('model = "UA-651BLE"', 'model = ""', "model"),
         ('model = "UA-651BLE"', 'model = "a\\u0000b"', "model"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import drivers.cli as cli
+from drivers import cli
 from gateway.runtime.errors import ConfigError
 
 HOME = Path(cli.__file__).parent

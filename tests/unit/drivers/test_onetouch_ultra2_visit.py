@@ -281,6 +281,16 @@ def test_what_is_left_of_an_earlier_dump_is_not_taken_for_this_one() -> None:
     assert values(visited(Busy(meter(THREE)))) == ["100", "101", "102"]
 
 
+def test_records_that_come_before_their_header_are_not_of_this_dump() -> None:
+    _, *stale = meter([milligrams(555, NOW)] * 4).hear_octets(b"\x11\rDMP\r")
+
+    class Late(Wire):
+        def bend(self, said: bytes) -> Iterator[Received]:
+            yield Received(0.0, LINE, (b"".join(stale) if said.startswith(b"P") else b"") + said)
+
+    assert values(visited(Late(meter(THREE)))) == ["100", "101", "102"]
+
+
 def test_a_meter_that_is_swapped_in_the_middle_is_noticed() -> None:
     class Swapped(Wire):
         def bend(self, said: bytes) -> Iterator[Received]:

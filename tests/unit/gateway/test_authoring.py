@@ -3,7 +3,11 @@
 from collections.abc import Iterable
 from functools import partial
 
+import pytest
+
 from gateway.contract.authoring import (
+    PATIENCE,
+    QUIET,
     Asker,
     Flow,
     FlowDriver,
@@ -27,8 +31,10 @@ from gateway.contract.session import (
     Received,
     Refused,
     Report,
+    SetTimer,
     Stored,
     Subscribe,
+    TimerFired,
     UnitInfo,
     Write,
 )
@@ -210,15 +216,12 @@ def test_a_time_out_names_the_octets_that_never_became_a_frame() -> None:
 
 def test_after_a_time_out_the_line_is_heard_out_before_the_visit_ends() -> None:
     session = asking(b"A", into=[]).open(UNIT)
+    list(session.on(Opened(0.0)))
 
-    told = replay(
-        session,
-        [Received(3.0, "line", b"A1\r\nlate"), Received(4.9, "line", b"er\r\n")],
-        opened=Opened(0.0),
-    )
-
-    assert told.ending is Ending.PEER
-    assert told.readings == []
+    assert list(session.on(TimerFired(2.0, PATIENCE))) == [SetTimer(QUIET, 2.0)]
+    assert list(session.on(Received(3.0, "line", b"A1\r\n"))) == [SetTimer(QUIET, 2.0)]
+    with pytest.raises(PeerError, match="no answer"):
+        list(session.on(TimerFired(5.0, QUIET)))
 
 
 def test_quiet_lasts_as_long_as_something_comes() -> None:

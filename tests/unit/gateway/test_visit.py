@@ -146,6 +146,14 @@ def test_a_replaced_timer_never_fires() -> None:
     assert fired == [TimerFired(105.0, "quiet")]
 
 
+def test_a_timer_that_is_set_for_ever_takes_no_memory() -> None:
+    of = visit(lambda _: [SetTimer("quiet", 4.0)])
+    for at in range(100):
+        handled(of, Received(float(at), "a", b""))
+
+    assert len(of._names) == 1
+
+
 def test_timers_of_two_names_do_not_replace_each_other() -> None:
     fired: list[str] = []
 
