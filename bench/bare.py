@@ -14,7 +14,7 @@ import msgspec
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from cloud_ingest.stores.records_open import CACHE_KIB, WAL_CHECKPOINT_PAGES, WAL_KEPT_BYTES
+from cloud_ingest.stores.records.open import CACHE_KIB, WAL_CHECKPOINT_PAGES, WAL_KEPT_BYTES
 from gateway.model.observation import Observation
 from gateway.wire.envelope import decode_envelope
 from gateway.wire.topics import Branch, Down, Up, sender, uplink

@@ -16,9 +16,9 @@ from bench import bare, stock
 from bench.figures import median, percentile, rate, spread, table
 from bench.load import Letter, Post, batches
 from bench.stages import ORDER, STAGES, Stopwatch
-from cloud_ingest.stores import records_claims, records_ingest
-from cloud_ingest.stores.records import Records
-from cloud_ingest.stores.records_types import Delivery
+from cloud_ingest.stores.records import claims, ingest
+from cloud_ingest.stores.records.store import Records
+from cloud_ingest.stores.records.types import Delivery
 from gateway.runtime.clock import Clock
 from gateway.wire.topics import Branch, Up
 
@@ -106,8 +106,8 @@ def _measure(
         result.bare.append(_bare(database, first, shape))
         watch.clear()
         # Inside `keys`: what a key that is held already costs, since its first content is read back.
-        repeats = watch.attached(records_claims, {REPEATS: ("_held",)})
-        with watch.attached(records_ingest, STAGES), repeats:
+        repeats = watch.attached(claims, {REPEATS: ("_held",)})
+        with watch.attached(ingest, STAGES), repeats:
             result.watched.append(_ingest(records, second, shape, clock.now()))
         result.stages.append(
             {

@@ -16,7 +16,7 @@ from cloud_ingest import projection as projecting
 from cloud_ingest.projection import Projection
 from cloud_ingest.stores.embedded import EmbeddedSeries
 from cloud_ingest.stores.line import encode, refusal
-from cloud_ingest.stores.records_projection import Tail
+from cloud_ingest.stores.records.projection import Tail
 from cloud_ingest.stores.series import Point, RefusedPoint
 
 ROUNDS = 3

@@ -25,11 +25,11 @@ from cloud_ingest.rules.judge import SECOND_US, when
 from cloud_ingest.rules.state import RECENT_MAX, STATE_VERSION, Recent, SubjectState, encode_state
 from cloud_ingest.rules.thresholds import default_thresholds
 from cloud_ingest.stores import fate as fates
-from cloud_ingest.stores import records_schema
 from cloud_ingest.stores.embedded import EmbeddedSeries
 from cloud_ingest.stores.fate import STORED, Fate, encode_fates
-from cloud_ingest.stores.records import Records
-from cloud_ingest.stores.records_projection import Tail
+from cloud_ingest.stores.records import schema
+from cloud_ingest.stores.records.projection import Tail
+from cloud_ingest.stores.records.store import Records
 from gateway.model.identity import ledger_digest
 from gateway.model.observation import Observation
 from gateway.runtime.clock import Clock, SystemClock
@@ -105,7 +105,7 @@ def open_records(folder: Path, clock: Clock) -> Records:
 
 def _version() -> str:
     """Changes with whatever decides what the store holds."""
-    modules = (__file__, load.__file__, bare.__file__, records_schema.__file__, fates.__file__)
+    modules = (__file__, load.__file__, bare.__file__, schema.__file__, fates.__file__)
     return hashlib.sha256(b"".join(Path(one).read_bytes() for one in modules)).hexdigest()[:12]
 
 

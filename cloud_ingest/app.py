@@ -23,8 +23,8 @@ from cloud_ingest.projection import Projection, ProjectionState
 from cloud_ingest.rules.thresholds import default_thresholds
 from cloud_ingest.settings import Settings, read_secret
 from cloud_ingest.stores.embedded import EmbeddedSeries
-from cloud_ingest.stores.records import Records
-from cloud_ingest.stores.records_projection import Tail
+from cloud_ingest.stores.records.projection import Tail
+from cloud_ingest.stores.records.store import Records
 from cloud_ingest.stores.series import Series
 from gateway.runtime import log
 from gateway.runtime.clock import Clock, iso

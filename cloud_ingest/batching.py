@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cloud_ingest.stores.records_types import Delivery
+from cloud_ingest.stores.records.types import Delivery
 from gateway.wire.envelope import EnvelopeError, decode_header
 
 READINGS_MAX = 1_000  # in a batch: above that only latency grows (measured)

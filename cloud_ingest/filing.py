@@ -8,7 +8,7 @@ import msgspec
 
 from cloud_ingest.batching import Arrival
 from cloud_ingest.live import News
-from cloud_ingest.stores.records_types import Delivery, Verdict
+from cloud_ingest.stores.records.types import Delivery, Verdict
 from gateway.runtime import log
 from gateway.runtime.counters import Counters
 from gateway.runtime.errors import StoreError

@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from cloud_ingest.batching import Arrival, Inbox, readings_in
 from cloud_ingest.filing import Filing, Register, StoppingError
 from cloud_ingest.live import News
-from cloud_ingest.stores.records_types import Delivery
+from cloud_ingest.stores.records.types import Delivery
 from gateway.runtime import log
 from gateway.runtime.clock import Clock
 from gateway.runtime.counters import Counters

@@ -15,8 +15,8 @@ from pathlib import Path
 from cloud_ingest.live import Live, News
 from cloud_ingest.points import UnrenderableError, render
 from cloud_ingest.stores.fate import STORED
-from cloud_ingest.stores.records_journal import JournalRow
-from cloud_ingest.stores.records_projection import WIPE_FIRST, Repoint, Tail, Unwritten, Work
+from cloud_ingest.stores.records.journal import JournalRow
+from cloud_ingest.stores.records.projection import WIPE_FIRST, Repoint, Tail, Unwritten, Work
 from cloud_ingest.stores.series import Point, Series
 from gateway.runtime import log
 from gateway.runtime.clock import Clock

@@ -17,7 +17,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.errors import StoreError
 
 if TYPE_CHECKING:
-    from cloud_ingest.stores.records import Records
+    from cloud_ingest.stores.records.store import Records
 
 WRONG_EXIT = 2  # an argument that can't be
 STORE_EXIT = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
@@ -159,7 +159,7 @@ def _opened(settings: Path) -> Generator["Records"]:
     """The records, while one command runs; what is wrong with its arguments or the store, as one sentence."""
     from cloud_ingest.rules.thresholds import default_thresholds  # noqa: PLC0415 see the module's first lines
     from cloud_ingest.settings import load  # noqa: PLC0415 the same
-    from cloud_ingest.stores.records import Records  # noqa: PLC0415 the same
+    from cloud_ingest.stores.records.store import Records  # noqa: PLC0415 the same
 
     told = load(settings)
     try:

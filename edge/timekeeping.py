@@ -1,36 +1,33 @@
 """A device's stored time -> UTC with method and uncertainty. Pure: no clock, no zone but the one it is given.
 
 What a clock pair proves is the distance between the device's clock and UTC *now*, and nothing about zones. So a stored time is
-corrected by that one distance, and daylight saving only widens the interval: a person may have moved the clock since.
+corrected by that one distance, and daylight saving only widens the interval: a person may have moved the clock since. A record
+from before the clock was set is corrected by the distance that was seen then; where both fit, the interval covers both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from gateway.contract.profile import Profile
+from edge.clock_history import (
+    BOX_STEP_S,
+    DAY_S,
+    NOTHING,
+    ClockMemory,
+    ClockPair,
+    Stretch,
+    seen,
+)
+from gateway.contract.profile import ClockRule, Profile
 from gateway.contract.session import Reading
 from gateway.model.observation import Moment, TimeMethod
 from gateway.runtime.clock import iso
 
-DAY_S = 86_400.0
 YEAR_MIN = 1582  # the first that the Bluetooth and ISO/IEEE date formats know
-LATENCY_S = 2.0  # from the device's looking at its clock to the box's hearing of it, where it was not measured
 FUTURE_S = 60.0  # a stored time that lies further ahead of its own arrival is none
 AGE_MAX_S = 10 * 365 * DAY_S  # older than any of these devices' memories: the clock was never set
-# A cuff offers a new measurement for about this long before it stores it and sleeps.
-PUSH_WINDOW_S = 180.0
 TEXT_CHARS_MAX = 200
-
-
-@dataclass(frozen=True, slots=True)
-class ClockPair:
-    """The device's clock showed `shown` (naive) when the box's stood at `box_s` (POSIX), at most `latency_s` later."""
-
-    box_s: float
-    shown: datetime
-    latency_s: float = LATENCY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,45 +41,57 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class _Resolved:
+    """One way to read a stored time. `off_s`: how far it lies outside the time in which it can hold; `likely`: 0 to 1."""
+
     utc: datetime
     early_s: float
     late_s: float
     method: TimeMethod
+    off_s: float = 0.0
+    likely: float = 1.0
 
 
 def moment_of(
-    reading: Reading, profile: Profile, arrival: Arrival, pair: ClockPair | None
+    reading: Reading,
+    profile: Profile,
+    arrival: Arrival,
+    pair: ClockPair | None,
+    memory: ClockMemory = NOTHING,
 ) -> Moment:
     """When a reading was taken.
 
-    `pair` is the one of this visit, None where the clock could not be read. A stored time that is missing, impossible, near
-    a reset epoch, in the future or absurdly old gives the moment of arrival instead, marked unknown; the measurement stays.
-    A time near a reset epoch is not corrected even with a pair: it may come from before an earlier reset.
+    `pair` is the one of this visit, None where the clock could not be read; `memory` is what the visits before it left. A
+    stored time that is missing, impossible, near a reset epoch, in the future or absurdly old gives the moment of arrival
+    instead, marked unknown; the measurement stays. A time near a reset epoch is not corrected even with a pair: it may come
+    from before an earlier reset.
     """
-    told = reading.taken.isoformat() if reading.taken else _text(reading.raw_time)
-    zone = arrival.zone.key
-    resolved = _resolve(reading, profile, arrival, pair) if is_trusted(reading, profile) else None
+    resolved = (
+        _resolve(reading, profile, arrival, remembered(memory, pair, profile, arrival.zone))
+        if pair is not None
+        else _assume(reading, profile, arrival)
+    )
     if resolved is None:
-        return Moment(
-            utc=iso(arrival.at),
-            method=TimeMethod.ARRIVAL,
-            known=False,
-            early_s=PUSH_WINDOW_S if reading.pushed else None,
-            device=told,
-            zone=zone,
-            box_in_doubt=arrival.box_in_doubt,
-        )
+        return _unknown(reading, arrival, memory)
     assert reading.taken is not None
     return Moment(
         utc=iso(resolved.utc),
         method=resolved.method,
         early_s=round(resolved.early_s, 3),
         late_s=round(resolved.late_s, 3),
-        device=told,
+        device=_told(reading),
         offset_s=(resolved.utc.replace(tzinfo=None) - reading.taken).total_seconds(),
-        zone=zone,
+        zone=arrival.zone.key,
         box_in_doubt=arrival.box_in_doubt,
     )
+
+
+def remembered(
+    memory: ClockMemory, pair: ClockPair, profile: Profile, zone: ZoneInfo
+) -> ClockMemory:
+    """The memory with this visit's pair; where the profile lets the agent set the clock, also that it is about to."""
+    box = datetime.fromtimestamp(pair.box_s, UTC)
+    set_to_s = _offset(zone, box).total_seconds() if profile.clock.settable else None
+    return seen(memory, pair, profile.clock, set_to_s)
 
 
 def is_trusted(reading: Reading, profile: Profile) -> bool:
@@ -96,47 +105,134 @@ def is_trusted(reading: Reading, profile: Profile) -> bool:
     return not any(timedelta() <= taken - epoch <= span for epoch in profile.identity.reset_epochs)
 
 
-def _text(told: str | None) -> str | None:
+def _unknown(reading: Reading, arrival: Arrival, memory: ClockMemory) -> Moment:
+    early_s = None
+    if reading.pushed and memory.emptied_s is not None:
+        # A device that tells by itself, and had told all: this was measured since then, whenever it is told.
+        since_s = arrival.at.timestamp() - memory.emptied_s
+        early_s = round(max(0.0, since_s) + BOX_STEP_S, 3)
+    return Moment(
+        utc=iso(arrival.at),
+        method=TimeMethod.ARRIVAL,
+        known=False,
+        early_s=early_s,
+        device=_told(reading),
+        zone=arrival.zone.key,
+        box_in_doubt=arrival.box_in_doubt,
+    )
+
+
+def _told(reading: Reading) -> str | None:
+    if reading.taken is not None:
+        return reading.taken.isoformat()
     # As on the wire: no control characters, and no longer than a line.
+    told = reading.raw_time
     return told if told is None else "".join(filter(str.isprintable, told))[:TEXT_CHARS_MAX]
 
 
 def _resolve(
-    reading: Reading, profile: Profile, arrival: Arrival, pair: ClockPair | None
+    reading: Reading, profile: Profile, arrival: Arrival, memory: ClockMemory
 ) -> _Resolved | None:
-    assert reading.taken is not None
+    """By the stretch in which it was stored; where several can have been, by the likeliest, within an interval over all."""
+    if not is_trusted(reading, profile):
+        return None
+    found = list(_ways(reading, profile, arrival, memory))
+    # Where none can be, something happened that no visit saw: the interval then says how little is known.
+    ways = [way for way in found if way.off_s == 0] or found
+    if not ways:
+        return None
+    # The later of equals: `ways` are in the order of the stretches.
+    best = max(enumerate(ways), key=lambda at: (-at[1].off_s, at[1].likely, at[0]))[1]
+    early_s, late_s = best.early_s, best.late_s
+    for way in ways:
+        apart_s = (way.utc - best.utc).total_seconds()
+        early_s = max(early_s, way.early_s - apart_s)
+        late_s = max(late_s, way.late_s + apart_s)
+    return _Resolved(best.utc, early_s, late_s, best.method)
+
+
+def _ways(
+    reading: Reading, profile: Profile, arrival: Arrival, memory: ClockMemory
+) -> Iterator[_Resolved]:
+    for stretch in memory.stretches:
+        try:
+            way = _correct(_local(reading), profile.clock, arrival.zone, stretch)
+            usable = _is_usable(way, arrival, 0.0 if stretch.written else FUTURE_S)
+        except (OverflowError, ValueError):
+            # A time at the edge of the calendar can't be moved.
+            continue
+        if usable:
+            yield _placed(way, stretch, memory.emptied_s)
+
+
+def _correct(local: datetime, clock: ClockRule, zone: ZoneInfo, stretch: Stretch) -> _Resolved:
+    seen_at = datetime.fromtimestamp(stretch.last_s, UTC)
+    utc = (local - timedelta(seconds=stretch.ahead_s)).replace(tzinfo=UTC)
+    age_s = abs((seen_at - utc).total_seconds())
+    unsure_s = stretch.unsure_s + clock.drift_s_per_day * age_s / DAY_S
+    others = [utc + timedelta(seconds=stretch.ahead_s - was) for was in _range(stretch)]
+    others.append(utc + (_offset(zone, seen_at) - _offset(zone, utc)))
+    return _widen(utc, others, unsure_s, TimeMethod.CORRECTED)
+
+
+def _range(stretch: Stretch) -> Iterable[float]:
+    # Wider than a memory reaches says nothing more, and no envelope carries it.
+    return (
+        max(stretch.low_s, stretch.ahead_s - AGE_MAX_S),
+        min(stretch.high_s, stretch.ahead_s + AGE_MAX_S),
+    )
+
+
+def _placed(way: _Resolved, stretch: Stretch, emptied_s: float | None) -> _Resolved:
+    at_s = way.utc.timestamp()
+    earliest_s, latest_s = at_s - way.early_s, at_s + way.late_s
+    off_s = max(
+        0.0,
+        0.0 if stretch.since_s is None else stretch.since_s - latest_s,
+        0.0 if stretch.until_s is None else earliest_s - stretch.until_s,
+        0.0 if emptied_s is None else emptied_s - BOX_STEP_S - latest_s,
+    )
+    return _Resolved(
+        way.utc, way.early_s, way.late_s, way.method, off_s, _likelihood(stretch, at_s)
+    )
+
+
+def _likelihood(stretch: Stretch, at_s: float) -> float:
+    """That the clock already, and still, ran so: a step may have come at any moment between two visits."""
+    if stretch.written:
+        return 0.0  # a device that is visited doesn't measure
+    begun = ended = 1.0
+    if stretch.since_s is not None and stretch.since_s < stretch.first_s:
+        begun = (at_s - stretch.since_s) / (stretch.first_s - stretch.since_s)
+    if stretch.until_s is not None and stretch.last_s < stretch.until_s:
+        ended = (stretch.until_s - at_s) / (stretch.until_s - stretch.last_s)
+    return max(0.0, min(begun, ended, 1.0))
+
+
+def _assume(reading: Reading, profile: Profile, arrival: Arrival) -> _Resolved | None:
+    if not is_trusted(reading, profile):
+        return None
     try:
-        local = reading.taken + (reading.offset or timedelta())
-        if pair is None:
-            resolved = _assume(local, profile, arrival.zone)
-        else:
-            resolved = _correct(local, profile, arrival.zone, pair)
-        age_s = (arrival.at - resolved.utc).total_seconds()
+        # Fold 0 and 1 differ where the clock was put back (twice this time) or forward (never this time).
+        first, second = (
+            _local(reading).replace(tzinfo=arrival.zone, fold=fold).astimezone(UTC)
+            for fold in (0, 1)
+        )
+        unsure_s = profile.clock.trust_s + profile.clock.resolution_s
+        resolved = _widen(first, [second], unsure_s, TimeMethod.ASSUMED)
     except (OverflowError, ValueError):
-        # A time at the edge of the calendar can't be moved by an offset.
         return None
-    if age_s < -(FUTURE_S + resolved.early_s) or age_s > AGE_MAX_S:
-        return None
-    return resolved
+    return resolved if _is_usable(resolved, arrival, FUTURE_S) else None
 
 
-def _correct(local: datetime, profile: Profile, zone: ZoneInfo, pair: ClockPair) -> _Resolved:
-    box = datetime.fromtimestamp(pair.box_s, UTC)
-    ahead = pair.shown - box.replace(tzinfo=None)
-    utc = (local - ahead).replace(tzinfo=UTC)
-    age_s = abs((box - utc).total_seconds())
-    # Both times are cut to the clock's resolution; `shown` was true up to the latency ago.
-    clock = profile.clock
-    unsure_s = clock.resolution_s + pair.latency_s + clock.drift_s_per_day * age_s / DAY_S
-    switched = utc + (_offset(zone, box) - _offset(zone, utc))
-    return _widen(utc, [switched], unsure_s, TimeMethod.CORRECTED)
+def _local(reading: Reading) -> datetime:
+    assert reading.taken is not None  # only then it is trusted
+    return reading.taken + (reading.offset or timedelta())
 
 
-def _assume(local: datetime, profile: Profile, zone: ZoneInfo) -> _Resolved:
-    # Fold 0 and 1 differ where the clock was put back (twice this time) or forward (never this time).
-    first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    unsure_s = profile.clock.trust_s + profile.clock.resolution_s
-    return _widen(first, [second], unsure_s, TimeMethod.ASSUMED)
+def _is_usable(way: _Resolved, arrival: Arrival, future_s: float) -> bool:
+    age_s = (arrival.at - way.utc).total_seconds()
+    return -(future_s + way.early_s) <= age_s <= AGE_MAX_S
 
 
 def _widen(

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from cloud_ingest.console.times import micros
-from cloud_ingest.stores.records_access import (
+from cloud_ingest.stores.records.access import (
     Session,
     add_link,
     add_session,
@@ -14,7 +14,7 @@ from cloud_ingest.stores.records_access import (
     name_session,
     use_link,
 )
-from cloud_ingest.stores.records_views import ConsoleRecords
+from cloud_ingest.stores.records.views import ConsoleRecords
 from gateway.runtime.clock import Clock, random_hex
 from gateway.runtime.errors import ConfigError
 

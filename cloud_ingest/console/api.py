@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from cloud_ingest.console.masking import masked
 from cloud_ingest.console.times import age_in_years, micros, moment
 from cloud_ingest.console.worklist import is_away
-from cloud_ingest.stores.records_listing import Listed, Listing
-from cloud_ingest.stores.records_views import RecordsViews
+from cloud_ingest.stores.records.listing import Listed, Listing
+from cloud_ingest.stores.records.views import RecordsViews
 from cloud_ingest.stores.series import Point
 from gateway.runtime.clock import Clock, iso
 

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from cloud_ingest.console.access import Access, Admitted, guards
 from cloud_ingest.console.gate import ADMITTED
 from cloud_ingest.live import Live, News
-from cloud_ingest.stores.records_views import ConsoleRecords
+from cloud_ingest.stores.records.views import ConsoleRecords
 
 ID_CHARS_MAX = 100
 

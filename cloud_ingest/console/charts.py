@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cloud_ingest.console.trends import DAY_US, FUTURE_US, LIMITS, Trends, in_unit
 from cloud_ingest.console.values import converted, is_own, marks, own_glucose_unit, show, unit_name
 from cloud_ingest.console.viewer import Viewer
-from cloud_ingest.stores.records_views import RecordsViews
+from cloud_ingest.stores.records.views import RecordsViews
 from cloud_ingest.stores.series import Point
 from gateway.model.kinds import BLOOD_PRESSURE, GLUCOSE, KINDS
 from gateway.model.observation import Observation

@@ -20,7 +20,7 @@ from cloud_ingest.console.values import GLUCOSE_UNITS
 from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.ward import build_ward, looked_back, own_points
 from cloud_ingest.console.worklist import build_worklist
-from cloud_ingest.stores.records_views import RecordsViews
+from cloud_ingest.stores.records.views import RecordsViews
 from gateway.runtime.clock import Clock, iso
 
 CHART_DAYS = 30

@@ -8,7 +8,7 @@ from cloud_ingest.console.values import limit_words, marks, own_unit, plain, sho
 from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.ward import measured
 from cloud_ingest.console.worklist import TOGETHER_US, parse_us, person, why
-from cloud_ingest.stores.records_views import (
+from cloud_ingest.stores.records.views import (
     AlertEvent,
     AlertRow,
     FlagRow,

@@ -7,7 +7,7 @@ from cloud_ingest.console.trends import LIMITS, Spark, Trends, spark
 from cloud_ingest.console.values import is_own, marks, show
 from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.worklist import box_name, heard_us, is_away, is_silent, parse_us, person
-from cloud_ingest.stores.records_views import BoxRow, PatientRow, Placed, RecordsViews
+from cloud_ingest.stores.records.views import BoxRow, PatientRow, Placed, RecordsViews
 from cloud_ingest.stores.series import Point
 from gateway.model.observation import Observation
 

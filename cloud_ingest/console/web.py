@@ -19,8 +19,8 @@ from cloud_ingest.console.pages import Desk, charts, fragments, pages, render, v
 from cloud_ingest.console.trends import Trends
 from cloud_ingest.live import Live
 from cloud_ingest.settings import Settings
-from cloud_ingest.stores.records_listing import Listing
-from cloud_ingest.stores.records_views import ConsoleRecords, RecordsViews
+from cloud_ingest.stores.records.listing import Listing
+from cloud_ingest.stores.records.views import ConsoleRecords, RecordsViews
 from cloud_ingest.stores.series import Series
 from gateway.runtime.clock import Clock
 from gateway.runtime.errors import StoreError

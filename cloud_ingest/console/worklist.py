@@ -10,7 +10,7 @@ from cloud_ingest.console.trends import Trends
 from cloud_ingest.console.values import limit_words, own_unit, plain, show
 from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.words import Words
-from cloud_ingest.stores.records_views import (
+from cloud_ingest.stores.records.views import (
     AlertRow,
     BoxRow,
     FlagRow,

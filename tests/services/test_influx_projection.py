@@ -17,10 +17,10 @@ from cloud_ingest.projection import Projection, rebuild
 from cloud_ingest.rules.thresholds import default_thresholds
 from cloud_ingest.stores.influx import InfluxSeries, InfluxTarget
 from cloud_ingest.stores.line import encode as right
-from cloud_ingest.stores.records import Records
-from cloud_ingest.stores.records_projection import Tail
-from cloud_ingest.stores.records_schema import unprojected
-from cloud_ingest.stores.records_types import Delivery
+from cloud_ingest.stores.records.projection import Tail
+from cloud_ingest.stores.records.schema import unprojected
+from cloud_ingest.stores.records.store import Records
+from cloud_ingest.stores.records.types import Delivery
 from cloud_ingest.stores.series import Point
 from gateway.model.identity import Scheme, Stamp, content_hash, observation_key
 from gateway.model.observation import Moment, Observation, Part, Source, TimeMethod

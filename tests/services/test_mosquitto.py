@@ -13,7 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from cloud_ingest.intake import BrokerSettings, Intake
 from cloud_ingest.rules.thresholds import default_thresholds
-from cloud_ingest.stores.records import Records
+from cloud_ingest.stores.records.store import Records
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.counters import Counters
 from gateway.wire.receipts import decode_receipt

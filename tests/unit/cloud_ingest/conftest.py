@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Table, select
 
 from cloud_ingest.rules.thresholds import default_thresholds
-from cloud_ingest.stores.records import Records
-from cloud_ingest.stores.records_types import Delivery, Verdict
+from cloud_ingest.stores.records.store import Records
+from cloud_ingest.stores.records.types import Delivery, Verdict
 from gateway.model.identity import Scheme, Stamp, content_hash, observation_key
 from gateway.model.observation import (
     Beyond,

@@ -12,11 +12,11 @@ from sqlalchemy import delete, insert, select
 from cloud_ingest.points import render
 from cloud_ingest.rules.thresholds import default_thresholds
 from cloud_ingest.stores.embedded import EmbeddedSeries
-from cloud_ingest.stores.records import Records
-from cloud_ingest.stores.records_journal import read_rows
-from cloud_ingest.stores.records_open import writing
-from cloud_ingest.stores.records_schema import alerts, journal, projection
-from cloud_ingest.stores.records_types import Delivery
+from cloud_ingest.stores.records.journal import read_rows
+from cloud_ingest.stores.records.open import writing
+from cloud_ingest.stores.records.schema import alerts, journal, projection
+from cloud_ingest.stores.records.store import Records
+from cloud_ingest.stores.records.types import Delivery
 from gateway.model.identity import Scheme, Stamp, content_hash, device_id, observation_key
 from gateway.model.observation import (
     Beyond,

@@ -19,9 +19,9 @@ from cloud_ingest.console.access import new_link
 from cloud_ingest.console.web import build
 from cloud_ingest.live import Live
 from cloud_ingest.settings import Settings
-from cloud_ingest.stores import records_listing
-from cloud_ingest.stores.records_open import writing
-from cloud_ingest.stores.records_schema import journal, keys, unprojected
+from cloud_ingest.stores.records import listing
+from cloud_ingest.stores.records.open import writing
+from cloud_ingest.stores.records.schema import journal, keys, unprojected
 from cloud_ingest.stores.series import Point
 from gateway.runtime.errors import StoreError
 
@@ -276,7 +276,7 @@ async def test_what_the_time_series_refused_is_said_in_its_words(site: Site) -> 
 async def test_pages_hold_each_reading_once_in_order(
     site: Site, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records_listing, "SCAN_CHUNK", 4)
+    monkeypatch.setattr(listing, "SCAN_CHUNK", 4)
     for day in range(9):
         taken = w.NOW - timedelta(days=day)
         site.ward.send(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from cloud_ingest.stores.fate import decode_fates
-from cloud_ingest.stores.records_schema import (
+from cloud_ingest.stores.records.schema import (
     alerts,
     flags,
     inbox,
@@ -43,7 +43,12 @@ def test_a_bound_devices_reading_is_the_patients(kit):
         (-60, None, True, ""),
         (None, 60, True, ""),
         (-60, 60, True, ""),
-        (-11, -9, False, "is not known well enough"),  # it can have been taken a second later, or five minutes earlier
+        (
+            -11,
+            -9,
+            False,
+            "is not known well enough",
+        ),  # it can have been taken a second later, or five minutes earlier
         (-16, -9, True, ""),
         (-15, -9, True, ""),
         (-14, None, False, "is not known well enough"),

@@ -11,7 +11,7 @@ from cloud_ingest.batching import (
     Inbox,
     readings_in,
 )
-from cloud_ingest.stores.records_types import Delivery
+from cloud_ingest.stores.records.types import Delivery
 
 AT = datetime(2026, 3, 14, tzinfo=UTC)
 

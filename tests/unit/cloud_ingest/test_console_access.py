@@ -15,7 +15,7 @@ from cloud_ingest.console.access import new_link
 from cloud_ingest.console.web import build
 from cloud_ingest.live import Live
 from cloud_ingest.settings import Console, Settings
-from cloud_ingest.stores.records_schema import console_links, console_sessions
+from cloud_ingest.stores.records.schema import console_links, console_sessions
 from gateway.runtime.errors import ConfigError
 
 _spec = importlib.util.spec_from_file_location(

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cloud_ingest.stores import records_due
-from cloud_ingest.stores.records_schema import alert_events, alerts, due, flags
+from cloud_ingest.stores.records import due as clockwork
+from cloud_ingest.stores.records.schema import alert_events, alerts, due, flags
 
 
 def told(kit):
@@ -212,7 +212,7 @@ def test_suspected_duplicates_open_no_second_alert(kit):
 
 
 def test_due_rows_are_acted_on_a_batch_at_a_time(kit, monkeypatch):
-    monkeypatch.setattr(records_due, "DUE_MAX", 2)
+    monkeypatch.setattr(clockwork, "DUE_MAX", 2)
     for n in range(3):
         patient = kit.records.add_patient(f"P{n}").id
         kit.records.bind(patient, f"{n:020x}", since=None)

@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from cloud_ingest.rules import judge as judging
-from cloud_ingest.stores import records_claims, records_parked, records_subjects
 from cloud_ingest.stores.fate import decode_fates
-from cloud_ingest.stores.records_parked import BEYOND_QUOTA
-from cloud_ingest.stores.records_schema import journal, keys, ledger, ledger_apart, parked
-from cloud_ingest.stores.records_types import Delivery
+from cloud_ingest.stores.records import claims, subjects
+from cloud_ingest.stores.records import parked as quota
+from cloud_ingest.stores.records.parked import BEYOND_QUOTA
+from cloud_ingest.stores.records.schema import journal, keys, ledger, ledger_apart, parked
+from cloud_ingest.stores.records.types import Delivery
 from gateway.wire.envelope import WIRE_BYTES_MAX, Header, assemble, encode_observation
 from gateway.wire.receipts import Parked, Question
 
@@ -111,7 +112,7 @@ def test_poison_that_another_box_published_first_is_receipted_to_its_own(kit):
 
 
 def test_strays_beyond_the_quota_are_counted_not_kept(kit, monkeypatch):
-    monkeypatch.setattr(records_parked, "PARKED_PER_AGENT_MAX", 3)
+    monkeypatch.setattr(quota, "PARKED_PER_AGENT_MAX", 3)
     kit.ingest(*(b"stray %d" % n for n in range(5)))
     kit.ingest(b"another box's", agent="box-2")
     assert len(kit.rows(parked)) == 4
@@ -119,14 +120,14 @@ def test_strays_beyond_the_quota_are_counted_not_kept(kit, monkeypatch):
 
 
 def test_strays_beyond_the_quota_of_bytes_are_counted_not_kept(kit, monkeypatch):
-    monkeypatch.setattr(records_parked, "PARKED_BYTES_PER_AGENT_MAX", 1_000)
+    monkeypatch.setattr(quota, "PARKED_BYTES_PER_AGENT_MAX", 1_000)
     kit.ingest(b"x" * 900, b"y" * 900)
     assert len(kit.rows(parked)) == 1
     assert kit.records.counts()[BEYOND_QUOTA] == 1
 
 
 def test_an_oversized_envelope_is_receipted_only_while_it_is_kept(kit, monkeypatch):
-    monkeypatch.setattr(records_parked, "PARKED_PER_AGENT_MAX", 1)
+    monkeypatch.setattr(quota, "PARKED_PER_AGENT_MAX", 1)
     one = header(kit, b"x" * WIRE_BYTES_MAX)
     other = header(kit, b"y" * WIRE_BYTES_MAX, first=5)
     kept, refused = kit.ingest(one, other)
@@ -216,14 +217,14 @@ def test_a_reading_that_the_rules_choke_on_is_parked_alone(kit, monkeypatch):
 
 
 def test_a_fault_that_names_no_reading_halves_down_to_it(kit, monkeypatch):
-    claim = records_claims.claim
+    claim = claims.claim
 
     def fragile(cursor, book, rows) -> None:
         if any(row.seen.parts["systolic"].value == "133" for row in rows):
             raise OverflowError("too large for a column")
         claim(cursor, book, rows)
 
-    monkeypatch.setattr("cloud_ingest.stores.records_ingest.claim", fragile)
+    monkeypatch.setattr("cloud_ingest.stores.records.ingest.claim", fragile)
     payloads = [
         kit.payload(1, *(kit.bp(120 + n, 80, n) for n in range(5))),
         kit.payload(6, kit.bp(110, 70, 50), kit.bp(133, 80, 51), kit.bp(111, 70, 52)),
@@ -240,7 +241,7 @@ def test_an_envelope_that_no_reading_can_be_blamed_for_is_parked_whole(kit, monk
         if groups:
             raise RuntimeError("always")
 
-    monkeypatch.setattr("cloud_ingest.stores.records_ingest.write_ledger", broken)
+    monkeypatch.setattr("cloud_ingest.stores.records.ingest.write_ledger", broken)
     stray = b"stray"
     payload = kit.payload(1, kit.bp(120, 80), kit.bp(121, 80, 2))
     first, second = kit.ingest(stray, payload)
@@ -261,7 +262,7 @@ def test_memory_that_runs_out_is_no_readings_fault(kit, monkeypatch):
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(records_subjects, "judge", exhausted)
+    monkeypatch.setattr(subjects, "judge", exhausted)
     with pytest.raises(MemoryError):
         kit.send(1, kit.bp(120, 80))
     assert kit.rows(journal) == []

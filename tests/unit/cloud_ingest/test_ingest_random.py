@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloud_ingest.stores.fate import decode_fates
-from cloud_ingest.stores.records_schema import alerts, flags, journal, keys
+from cloud_ingest.stores.records.schema import alerts, flags, journal, keys
 from gateway.model.identity import ledger_digest
 from gateway.wire.envelope import decode_envelope, encode_envelope
 from gateway.wire.receipts import Question
@@ -143,7 +143,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from conftest import Kit
-from cloud_ingest.stores.records_schema import journal
+from cloud_ingest.stores.records.schema import journal
 kit = Kit(Path(sys.argv[1]))
 print("ready", flush=True)
 n = 1 + sum(row["count"] for row in kit.rows(journal))

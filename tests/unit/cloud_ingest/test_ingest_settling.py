@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event
 
 from cloud_ingest.stores.fate import decode_fates
-from cloud_ingest.stores.records_schema import boxes, conflicts, journal, keys, ledger, ledger_apart
+from cloud_ingest.stores.records.schema import boxes, conflicts, journal, keys, ledger, ledger_apart
 from gateway.runtime.errors import StoreError
 from gateway.wire.receipts import Question
 

@@ -14,9 +14,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from cloud_ingest import batching
 from cloud_ingest.intake import BrokerSettings, Intake
 from cloud_ingest.live import News
-from cloud_ingest.stores.records import Records
-from cloud_ingest.stores.records_schema import boxes, journal, keys, parked
-from cloud_ingest.stores.records_types import Delivery, Verdict
+from cloud_ingest.stores.records.schema import boxes, journal, keys, parked
+from cloud_ingest.stores.records.store import Records
+from cloud_ingest.stores.records.types import Delivery, Verdict
 from gateway.runtime.counters import Counters
 from gateway.runtime.errors import StoreError
 from gateway.wire.envelope import WIRE_BYTES_MAX, envelope_hash

@@ -1,6 +1,6 @@
 """The answer to "what do you hold of me?": ranges with digests that a box can check in any split."""
 
-from cloud_ingest.stores import records_ledger
+from cloud_ingest.stores.records import ledger
 from gateway.model.identity import ledger_digest
 from gateway.wire.receipts import Held, Question
 
@@ -56,7 +56,7 @@ def test_a_number_with_two_keys_is_listed_apart_and_not_summed(kit):
 
 
 def test_more_ranges_than_fit_leave_the_oldest_out(kit, monkeypatch):
-    monkeypatch.setattr(records_ledger, "RANGES_MAX", 3)
+    monkeypatch.setattr(ledger, "RANGES_MAX", 3)
     for n in range(1, 12, 2):
         kit.send(n, kit.bp(100 + n, 70, n))
     (epoch,) = ask(kit).epochs

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from cloud_ingest.stores.records_types import Bound, Patient
+from cloud_ingest.stores.records.types import Bound, Patient
 
 
 def hours(kit, n):

@@ -9,8 +9,8 @@ import pytest
 
 from cloud_ingest.projection import REPLAY_ROWS, Projection, rebuild
 from cloud_ingest.stores.embedded import EmbeddedSeries
-from cloud_ingest.stores.records_projection import Tail
-from cloud_ingest.stores.records_schema import journal, projection, repoints, unprojected
+from cloud_ingest.stores.records.projection import Tail
+from cloud_ingest.stores.records.schema import journal, projection, repoints, unprojected
 from cloud_ingest.stores.series import Point, RefusedPoint
 from gateway.runtime.errors import StoreError
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cloud_ingest.record_cli import record_app
-from cloud_ingest.stores.records_schema import bindings, keys
+from cloud_ingest.stores.records.schema import bindings, keys
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import event, text
 
 from cloud_ingest.rules.thresholds import default_thresholds
-from cloud_ingest.stores.records import Records
-from cloud_ingest.stores.records_schema import boxes, keys, metadata
+from cloud_ingest.stores.records.schema import boxes, keys, metadata
+from cloud_ingest.stores.records.store import Records
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.errors import ConfigError, StoreError
 from gateway.wire.receipts import Question
@@ -34,7 +34,7 @@ def test_a_second_ingester_in_another_process_is_refused(kit):
     code = (
         "import sys; from pathlib import Path\n"
         "from cloud_ingest.rules.thresholds import default_thresholds\n"
-        "from cloud_ingest.stores.records import Records\n"
+        "from cloud_ingest.stores.records.store import Records\n"
         "from gateway.runtime.clock import SystemClock\n"
         "Records.open(Path(sys.argv[1]), 'demo', SystemClock(), default_thresholds(), sole_ingester=True)"
     )

@@ -293,7 +293,7 @@ def test_an_outbox_of_a_newer_program_is_refused_and_left_alone(path: Path) -> N
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="nowhere/outbox.sqlite"):
+    with pytest.raises(StoreError, match=r"nowhere/outbox\.sqlite"):
         Outbox.open(tmp_path / "nowhere" / "outbox.sqlite", "box-1", CLOCK)
 
 

@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from cloud_ingest.stores.migrations.upgrade import is_known, is_newest, upgrade
-from cloud_ingest.stores.records_schema import meta
+from cloud_ingest.stores.records.migrations.upgrade import is_known, is_newest, upgrade
+from cloud_ingest.stores.records.schema import meta
 from gateway.runtime.clock import random_hex
 from gateway.runtime.errors import ConfigError, StoreError
 

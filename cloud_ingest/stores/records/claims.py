@@ -6,8 +6,8 @@ Speaks sqlite3: one-row inserts over sorted keys are the fastest there (measured
 from collections.abc import Sequence
 
 from cloud_ingest.stores.fate import DUPLICATE, STORED
-from cloud_ingest.stores.records_filed import Journal
-from cloud_ingest.stores.records_work import Cursor, Row
+from cloud_ingest.stores.records.filed import Journal
+from cloud_ingest.stores.records.work import Cursor, Row
 from gateway.model.identity import content_hash
 from gateway.model.observation import Observation
 

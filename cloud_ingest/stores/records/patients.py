@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from cloud_ingest.rules.judge import micros
-from cloud_ingest.stores.records_schema import bindings, inbox, patients
-from cloud_ingest.stores.records_types import Binding, Bound, Patient
+from cloud_ingest.stores.records.schema import bindings, inbox, patients
+from cloud_ingest.stores.records.types import Binding, Bound, Patient
 from gateway.runtime.clock import random_hex
 
 PATIENT_ID_BITS = 40

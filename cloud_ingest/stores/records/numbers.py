@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from cloud_ingest.stores.fate import DUPLICATE, PARKED, STORED
-from cloud_ingest.stores.records_filed import Journal
-from cloud_ingest.stores.records_work import (
+from cloud_ingest.stores.records.filed import Journal
+from cloud_ingest.stores.records.work import (
     ANOTHER_KEY,
     FIRST_KEY,
     HELD,

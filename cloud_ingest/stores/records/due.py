@@ -5,7 +5,7 @@ from sqlalchemy import Connection, Engine, RowMapping, delete, select, update
 from cloud_ingest.live import News
 from cloud_ingest.rules.judge import Cause, second_reading_came
 from cloud_ingest.rules.thresholds import Rule
-from cloud_ingest.stores.records_alerts import (
+from cloud_ingest.stores.records.alerts import (
     LIVE,
     UNANSWERED,
     UNCONFIRMED,
@@ -17,10 +17,10 @@ from cloud_ingest.stores.records_alerts import (
     sources,
     tell,
 )
-from cloud_ingest.stores.records_open import reading, writing
-from cloud_ingest.stores.records_schema import alerts, due, flags
-from cloud_ingest.stores.records_subjects import load_states
-from cloud_ingest.stores.records_txn import cursor_of
+from cloud_ingest.stores.records.open import reading, writing
+from cloud_ingest.stores.records.schema import alerts, due, flags
+from cloud_ingest.stores.records.subjects import load_states
+from cloud_ingest.stores.records.txn import cursor_of
 from gateway.model.alert import AlertState, may_follow
 
 DUE_MAX = 200  # rows acted on in one call; the rest wait for the next

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, insert, select, update
 
-from cloud_ingest.stores.records_open import reading, writing
-from cloud_ingest.stores.records_schema import console_links, console_sessions
+from cloud_ingest.stores.records.open import reading, writing
+from cloud_ingest.stores.records.schema import console_links, console_sessions
 
 
 @dataclass(frozen=True, slots=True)

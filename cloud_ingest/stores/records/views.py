@@ -8,9 +8,9 @@ from typing import Protocol
 import msgspec
 from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
 
-from cloud_ingest.stores.records_journal import JournalRow, read_rows
-from cloud_ingest.stores.records_open import reading
-from cloud_ingest.stores.records_schema import (
+from cloud_ingest.stores.records.journal import JournalRow, read_rows
+from cloud_ingest.stores.records.open import reading
+from cloud_ingest.stores.records.schema import (
     alert_events,
     alerts,
     bindings,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
-from cloud_ingest.stores.records_journal import JournalRow, check
-from cloud_ingest.stores.records_open import reading, writing
-from cloud_ingest.stores.records_schema import journal, projection, repoints, unprojected
+from cloud_ingest.stores.records.journal import JournalRow, check
+from cloud_ingest.stores.records.open import reading, writing
+from cloud_ingest.stores.records.schema import journal, projection, repoints, unprojected
 from gateway.runtime.clock import Clock
 
 WIPE_FIRST = -1  # a mark: empty the series, then begin anew

@@ -11,14 +11,14 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from cloud_ingest.live import News
 from cloud_ingest.rules.judge import micros
 from cloud_ingest.rules.thresholds import Thresholds
-from cloud_ingest.stores import records_assign, records_due, records_patients
-from cloud_ingest.stores.records_alerts import Desk
-from cloud_ingest.stores.records_ingest import Ingester
-from cloud_ingest.stores.records_ledger import answer
-from cloud_ingest.stores.records_open import Opened, open_store, reading, release, writing
-from cloud_ingest.stores.records_parked import BEYOND_QUOTA
-from cloud_ingest.stores.records_schema import boxes, meta, metadata
-from cloud_ingest.stores.records_types import Binding, Bound, Delivery, Patient, Unassigned, Verdict
+from cloud_ingest.stores.records import assign, due, patients
+from cloud_ingest.stores.records.alerts import Desk
+from cloud_ingest.stores.records.ingest import Ingester
+from cloud_ingest.stores.records.ledger import answer
+from cloud_ingest.stores.records.open import Opened, open_store, reading, release, writing
+from cloud_ingest.stores.records.parked import BEYOND_QUOTA
+from cloud_ingest.stores.records.schema import boxes, meta, metadata
+from cloud_ingest.stores.records.types import Binding, Bound, Delivery, Patient, Unassigned, Verdict
 from gateway.runtime.clock import Clock
 from gateway.wire.receipts import Answer, Question
 from gateway.wire.status import Status
@@ -88,32 +88,30 @@ class Records:
 
     def act_on_due(self, now: datetime) -> list[News]:
         """Do what a clock triggers: unconfirmed findings, unanswered alerts. At most DUE_MAX rows a call."""
-        return records_due.act_on_due(self.engine, Desk(self._thresholds, self._zone, now))
+        return due.act_on_due(self.engine, Desk(self._thresholds, self._zone, now))
 
     def acknowledge(self, alert: str, who: str) -> bool:
         """A person has seen the alert. False where there is none to acknowledge (unknown, seen already, resolved)."""
-        return records_due.acknowledge(self.engine, self._desk(), alert, who)
+        return due.acknowledge(self.engine, self._desk(), alert, who)
 
     def resolve(self, alert: str, who: str) -> bool:
         """A person ends the alert. False where there is none to end."""
-        return records_due.resolve(self.engine, self._desk(), alert, who)
+        return due.resolve(self.engine, self._desk(), alert, who)
 
     def add_patient(self, name: str, born: str | None = None, condition: str = "") -> Patient:
         """Raises ValueError for an empty name or an impossible date."""
         with writing(self.engine) as connection:
-            return records_patients.add_patient(
-                connection, name, born, condition, self._clock.now()
-            )
+            return patients.add_patient(connection, name, born, condition, self._clock.now())
 
     def patients(self) -> list[Patient]:
         """All patients, by name."""
         with reading(self.engine) as connection:
-            return records_patients.all_patients(connection)
+            return patients.all_patients(connection)
 
     def bindings(self) -> list[Binding]:
         """All bindings, past ones too, by device and start."""
         with reading(self.engine) as connection:
-            return records_patients.all_bindings(connection)
+            return patients.all_bindings(connection)
 
     def bind(
         self,
@@ -132,24 +130,24 @@ class Records:
         to_us = None if until is None else micros(until)
         wanted = Binding(0, device, slot, patient, from_us, to_us)
         with writing(self.engine) as connection:
-            return records_patients.bind(connection, wanted)
+            return patients.bind(connection, wanted)
 
     def unbind(
         self, patient: str, device: str, *, slot: str | None = None, at: datetime
     ) -> list[Binding]:
         """End the bindings that run at `at`; the ended ones. Raises ValueError where there is none."""
         with writing(self.engine) as connection:
-            return records_patients.unbind(connection, patient, device, slot, micros(at))
+            return patients.unbind(connection, patient, device, slot, micros(at))
 
     def unassigned(self, limit: int = UNASSIGNED_MAX) -> list[Unassigned]:
         """Readings that wait in the inbox, newest arrival first."""
         with reading(self.engine) as connection:
-            return records_assign.unassigned(connection, limit)
+            return assign.unassigned(connection, limit)
 
     def assign(self, key: str, patient: str, who: str) -> tuple[News, ...]:
         """Give a reading of the inbox to a patient, run that patient's rules, queue its points anew. Raises ValueError."""
         with writing(self.engine) as connection:
-            return records_assign.assign(connection, self._desk(), key, patient, who)
+            return assign.assign(connection, self._desk(), key, patient, who)
 
     def counts(self) -> dict[str, int]:
         """How many rows stand in each table, and what was parked beyond the quota: for `ingest status`."""

@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import Engine, Row, select
 
 from cloud_ingest.stores.fate import Fate, decode_fates
-from cloud_ingest.stores.records_open import reading
-from cloud_ingest.stores.records_schema import journal
+from cloud_ingest.stores.records.open import reading
+from cloud_ingest.stores.records.schema import journal
 from gateway.model.observation import Observation
 from gateway.wire.envelope import EnvelopeError, decode_envelope
 

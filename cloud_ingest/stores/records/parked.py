@@ -1,8 +1,8 @@
 """Keeps what could not be filed: poison with its numbers, strays within a quota. Speaks sqlite3; judges nothing."""
 
-from cloud_ingest.stores.records_arrival import Came, Poison, Stray
-from cloud_ingest.stores.records_numbers import APART, ranges_within
-from cloud_ingest.stores.records_work import Cursor
+from cloud_ingest.stores.records.arrival import Came, Poison, Stray
+from cloud_ingest.stores.records.numbers import APART, ranges_within
+from cloud_ingest.stores.records.work import Cursor
 from gateway.wire.receipts import Parked, Receipt
 
 # Of what one sender's topic brought and nobody can be answered for. Beyond it bytes are counted, not kept.

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine
 
 from cloud_ingest.live import News
 from cloud_ingest.stores.fate import encode_fates
-from cloud_ingest.stores.records_alerts import Desk, write_findings
-from cloud_ingest.stores.records_arrival import (
+from cloud_ingest.stores.records.alerts import Desk, write_findings
+from cloud_ingest.stores.records.arrival import (
     Arrival,
     Poison,
     Sealed,
@@ -20,15 +20,15 @@ from cloud_ingest.stores.records_arrival import (
     poisoned,
     without,
 )
-from cloud_ingest.stores.records_claims import claim, write_conflicts
-from cloud_ingest.stores.records_filed import Journal
-from cloud_ingest.stores.records_numbers import repeat_outcomes, settle, write_ledger
-from cloud_ingest.stores.records_open import writing
-from cloud_ingest.stores.records_parked import park_poison, park_stray, poison_receipt
-from cloud_ingest.stores.records_subjects import RefusedError, assess, load_states, own, save_states
-from cloud_ingest.stores.records_txn import cursor_of
-from cloud_ingest.stores.records_types import Delivery, Verdict
-from cloud_ingest.stores.records_work import (
+from cloud_ingest.stores.records.claims import claim, write_conflicts
+from cloud_ingest.stores.records.filed import Journal
+from cloud_ingest.stores.records.numbers import repeat_outcomes, settle, write_ledger
+from cloud_ingest.stores.records.open import writing
+from cloud_ingest.stores.records.parked import park_poison, park_stray, poison_receipt
+from cloud_ingest.stores.records.subjects import RefusedError, assess, load_states, own, save_states
+from cloud_ingest.stores.records.txn import cursor_of
+from cloud_ingest.stores.records.types import Delivery, Verdict
+from cloud_ingest.stores.records.work import (
     Cursor,
     Filing,
     Row,

@@ -13,8 +13,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from cloud_ingest.rules.judge import Cause, Finding, micros
 from cloud_ingest.rules.thresholds import Rule, Thresholds
 from cloud_ingest.rules.worktime import answer_by
-from cloud_ingest.stores.records_schema import alert_events, alerts, due, flags
-from cloud_ingest.stores.records_subjects import is_patient
+from cloud_ingest.stores.records.schema import alert_events, alerts, due, flags
+from cloud_ingest.stores.records.subjects import is_patient
 from gateway.model.alert import AlertState, Severity, may_follow
 from gateway.runtime.clock import random_hex
 

@@ -7,13 +7,13 @@ from cloud_ingest.live import News
 from cloud_ingest.rules.judge import Assessment, forget, judge, when
 from cloud_ingest.rules.limits import shown
 from cloud_ingest.stores.fate import STORED, Fate, encode_fates
-from cloud_ingest.stores.records_alerts import Desk, write_findings
-from cloud_ingest.stores.records_filed import Filed, Journal
-from cloud_ingest.stores.records_patients import known_patient
-from cloud_ingest.stores.records_schema import conflicts, flags, inbox, journal, keys, repoints
-from cloud_ingest.stores.records_subjects import load_states, save_states
-from cloud_ingest.stores.records_txn import cursor_of
-from cloud_ingest.stores.records_types import Unassigned
+from cloud_ingest.stores.records.alerts import Desk, write_findings
+from cloud_ingest.stores.records.filed import Filed, Journal
+from cloud_ingest.stores.records.patients import known_patient
+from cloud_ingest.stores.records.schema import conflicts, flags, inbox, journal, keys, repoints
+from cloud_ingest.stores.records.subjects import load_states, save_states
+from cloud_ingest.stores.records.txn import cursor_of
+from cloud_ingest.stores.records.types import Unassigned
 from gateway.model.observation import Observation
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cloud_ingest.rules.judge import Assessment, When
 from cloud_ingest.stores.fate import DUPLICATE, PARKED, STORED, Fate
-from cloud_ingest.stores.records_arrival import Sealed
+from cloud_ingest.stores.records.arrival import Sealed
 from gateway.model.observation import Observation
 from gateway.wire.receipts import Parked, Receipt
 

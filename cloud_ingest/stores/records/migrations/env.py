@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from cloud_ingest.stores.records_schema import metadata
+from cloud_ingest.stores.records.schema import metadata
 
 # SQLite's DDL takes part in a transaction; Alembic assumes that it doesn't.
 context.configure(

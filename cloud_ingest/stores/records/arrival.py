@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cloud_ingest.rules.judge import micros
-from cloud_ingest.stores.records_types import Delivery
+from cloud_ingest.stores.records.types import Delivery
 from gateway.model.kinds import KINDS
 from gateway.model.observation import Observation
 from gateway.wire.envelope import (

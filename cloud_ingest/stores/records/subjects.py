@@ -7,7 +7,7 @@ import msgspec
 from cloud_ingest.rules.judge import When, judge, when
 from cloud_ingest.rules.state import SubjectState, decode_state, encode_state
 from cloud_ingest.rules.thresholds import Thresholds
-from cloud_ingest.stores.records_work import Cursor, Row
+from cloud_ingest.stores.records.work import Cursor, Row
 from gateway.model.observation import Observation
 
 DEVICE_SUBJECT = "device:"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select
 
-from cloud_ingest.stores.records_schema import boxes, ledger, ledger_apart
+from cloud_ingest.stores.records.schema import boxes, ledger, ledger_apart
 from gateway.model.identity import DIGEST_MODULUS
 from gateway.wire.receipts import RANGES_MAX, Answer, Held, HeldEpoch, Question
 

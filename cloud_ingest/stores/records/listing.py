@@ -18,9 +18,9 @@ from sqlalchemy import Column, Connection, Engine, Table, select
 
 from cloud_ingest.stores.fate import DUPLICATE
 from cloud_ingest.stores.line import TIME_US_MIN
-from cloud_ingest.stores.records_journal import IDS_MAX, JournalRow, check
-from cloud_ingest.stores.records_open import reading
-from cloud_ingest.stores.records_schema import alerts, flags, journal, keys, unprojected
+from cloud_ingest.stores.records.journal import IDS_MAX, JournalRow, check
+from cloud_ingest.stores.records.open import reading
+from cloud_ingest.stores.records.schema import alerts, flags, journal, keys, unprojected
 from cloud_ingest.stores.series import Point, Series
 from gateway.model.kinds import KINDS
 from gateway.runtime.clock import Clock

@@ -1,0 +1,219 @@
+"""What a device's clock did from visit to visit: stretches in which it ran on undisturbed. Pure; dates no reading.
+
+A record that was stored before the clock was set, by us or by a person, must be corrected by the distance that the clock
+had then. So that distance is kept from visit to visit, with the time in which it can have held. Between two visits one step
+is allowed for; two, of which the first left no trace in any visit, can't be seen by anybody.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from gateway.contract.profile import ClockRule
+
+DAY_S = 86_400.0
+LATENCY_S = 2.0  # from the device's looking at its clock to the box's hearing of it, where it was not measured
+WRITTEN_WITHIN_S = 10.0  # from reading the device's clock to its having been set, in one visit
+# The box's wall clock may be moved by so much between two visits and is still taken for the same clock. Also the margin of
+# what is said of one visit's moments in another.
+BOX_STEP_S = 5.0
+# A device that hung up after telling, and is there again before anybody can have measured anew, had not told all.
+AGAIN_S = 45.0
+STRETCHES_MAX = 8  # of one device; the oldest two become one that is as unsure as both
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPair:
+    """The device's clock showed `shown` (naive) when the box's stood at `box_s` (POSIX), at most `latency_s` later."""
+
+    box_s: float
+    shown: datetime
+    latency_s: float = LATENCY_S
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """A time in which the device's clock ran on undisturbed, as far as visits saw it. Moments are the box's POSIX seconds.
+
+    `ahead_s`: the device's clock minus UTC when it was last seen, give or take `unsure_s`; `low_s` and `high_s`: the least
+    and the most of it since the device had last told all. It began after `since_s` (None: unknown), was first and last
+    seen at `first_s` and `last_s`, and ended before `until_s` (None: not known to have ended). `written`: the agent was
+    about to set the clock so, and no visit has seen yet whether it did.
+    """
+
+    ahead_s: float
+    low_s: float
+    high_s: float
+    unsure_s: float
+    since_s: float | None
+    first_s: float
+    last_s: float
+    until_s: float | None = None
+    written: bool = False
+
+
+class HangUp(msgspec.Struct, frozen=True):
+    """A visit that the device ended by itself after telling: it had told all, unless it comes again at once."""
+
+    began_s: float
+    ended_s: float
+
+
+class ClockMemory(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept of one device's clock between visits.
+
+    `stretches`: oldest first; the last is the one that runs, or the one that we were about to write, after the one that
+    ran. `emptied_s`: what the device has yet to tell was measured after this; None: nothing says so. `box_s`, `steady_s`:
+    the box's wall clock and the one that never goes back, at one moment. `loose`: one of them was moved since then, and
+    moments of earlier visits say nothing any more.
+    """
+
+    stretches: tuple[Stretch, ...] = ()
+    emptied_s: float | None = None
+    hang_up: HangUp | None = None
+    box_s: float | None = None
+    steady_s: float = 0.0
+    loose: bool = False
+
+
+NOTHING = ClockMemory()
+
+_decode = msgspec.json.Decoder(ClockMemory).decode
+
+
+def encode(memory: ClockMemory) -> str:
+    """As it is kept on disk."""
+    return msgspec.json.encode(memory).decode()
+
+
+def decode(kept: str | None) -> ClockMemory:
+    """What was kept; what can't be read is forgotten, and the next visit is like a first one."""
+    try:
+        return _decode(kept) if kept is not None else NOTHING
+    except msgspec.DecodeError:
+        return NOTHING
+
+
+def met(memory: ClockMemory, box_s: float, steady_s: float) -> tuple[ClockMemory, bool]:
+    """The memory as a new visit may use it, and whether the box's clock went back since the last one."""
+    here = replace(memory, box_s=box_s, steady_s=steady_s, hang_up=None)
+    if memory.hang_up is not None and box_s - memory.hang_up.ended_s >= AGAIN_S:
+        here = emptied(here, memory.hang_up.began_s)
+    if memory.box_s is None:
+        return here, False
+    passed_s = box_s - memory.box_s
+    # The steady clock begins anew when the box does; then nothing says whether the wall clock was moved.
+    if abs(passed_s - (steady_s - memory.steady_s)) <= BOX_STEP_S:
+        return here, False
+    return _loosened(here), passed_s < -BOX_STEP_S
+
+
+def seen(
+    memory: ClockMemory, pair: ClockPair, rule: ClockRule, set_to_s: float | None
+) -> ClockMemory:
+    """The memory with what this visit's pair shows. `set_to_s`: how far ahead of UTC the agent is about to set the clock."""
+    now = _read(pair, rule)
+    ended, running = _carried_on(memory, now, rule)
+    # Whatever else ran has ended by now, since now another is seen.
+    ended = [replace(was, until_s=now.last_s) if was.until_s is None else was for was in ended]
+    stretches = (*_bounded(ended, STRETCHES_MAX - 1), running)
+    if set_to_s is not None:
+        to_be = _written(pair, rule, set_to_s)
+        if not _agree(running, to_be, rule):
+            stretches = (*stretches, to_be)
+    return replace(memory, stretches=stretches, loose=False)
+
+
+def emptied(memory: ClockMemory, began_s: float) -> ClockMemory:
+    """The device told all that it had when the visit began at `began_s`: nothing older is to come."""
+    kept = [
+        was
+        if was.until_s is not None
+        else replace(was, low_s=was.ahead_s, high_s=was.ahead_s)
+        for was in memory.stretches
+        if was.until_s is None or was.until_s >= began_s - BOX_STEP_S
+    ]
+    return replace(memory, stretches=tuple(kept), emptied_s=began_s)
+
+
+def _read(pair: ClockPair, rule: ClockRule) -> Stretch:
+    box = datetime.fromtimestamp(pair.box_s, UTC).replace(tzinfo=None)
+    ahead_s = (pair.shown - box).total_seconds()
+    # Both times are cut to the clock's resolution; `shown` was true up to the latency ago.
+    unsure_s = rule.resolution_s + pair.latency_s
+    return _stretch(ahead_s, unsure_s, pair.box_s, None)
+
+
+def _written(pair: ClockPair, rule: ClockRule, set_to_s: float) -> Stretch:
+    to_be = _stretch(set_to_s, rule.resolution_s + LATENCY_S, pair.box_s, pair.box_s)
+    return replace(to_be, written=True)
+
+
+def _stretch(ahead_s: float, unsure_s: float, at_s: float, since_s: float | None) -> Stretch:
+    return Stretch(
+        ahead_s=ahead_s,
+        low_s=ahead_s,
+        high_s=ahead_s,
+        unsure_s=unsure_s,
+        since_s=since_s,
+        first_s=at_s,
+        last_s=at_s,
+    )
+
+
+def _carried_on(
+    memory: ClockMemory, now: Stretch, rule: ClockRule
+) -> tuple[Sequence[Stretch], Stretch]:
+    """What has ended, and what runs now."""
+    if not memory.stretches:
+        return (), now
+    *ended, last = memory.stretches
+    stepped_after_s = None if memory.loose else last.last_s
+    if last.written:
+        ran = ended.pop()
+        if _agree(last, now, rule):
+            until_s = None if memory.loose else last.first_s + WRITTEN_WITHIN_S
+            ended.append(replace(ran, until_s=until_s))
+            return ended, replace(now, since_s=last.since_s, first_s=last.first_s)
+        if not _agree(ran, now, rule):
+            # Set by a person since; and whether ours had come through before, nobody knows.
+            ended += (ran, replace(last, written=False))
+            return ended, replace(now, since_s=stepped_after_s)
+        last = ran
+    if _agree(last, now, rule):
+        return ended, _longer(last, now)
+    return [*ended, last], replace(now, since_s=stepped_after_s)
+
+
+def _agree(one: Stretch, other: Stretch, rule: ClockRule) -> bool:
+    drifted_s = rule.drift_s_per_day * abs(one.last_s - other.last_s) / DAY_S
+    return abs(one.ahead_s - other.ahead_s) <= one.unsure_s + other.unsure_s + drifted_s
+
+
+def _longer(was: Stretch, now: Stretch) -> Stretch:
+    return replace(
+        now,
+        low_s=min(was.low_s, now.low_s),
+        high_s=max(was.high_s, now.high_s),
+        since_s=was.since_s,
+        first_s=was.first_s,
+    )
+
+
+def _bounded(ended: Sequence[Stretch], most: int) -> Sequence[Stretch]:
+    if len(ended) <= most:
+        return ended
+    oldest, next_oldest, *rest = ended
+    both = replace(
+        _longer(oldest, next_oldest),
+        unsure_s=max(oldest.unsure_s, next_oldest.unsure_s),
+        until_s=next_oldest.until_s,
+    )
+    return _bounded((both, *rest), most)
+
+
+def _loosened(memory: ClockMemory) -> ClockMemory:
+    free = [replace(was, since_s=None, until_s=None) for was in memory.stretches]
+    return replace(memory, stretches=tuple(free), emptied_s=None, loose=True)
