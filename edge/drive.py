@@ -90,8 +90,8 @@ class Host(Protocol):
         """Raises StoreError or Misfit where what the device is about to push could not be kept."""
         ...
 
-    def show_clock(self, at: float, shown: datetime) -> None:
-        """The device's clock showed this at `at` (box's POSIX seconds)."""
+    async def show_clock(self, at: float, shown: datetime) -> None:
+        """The device's clock showed this at `at` (box's POSIX seconds). Durable on return: it may be set next."""
         ...
 
     async def check(self, facts: Mapping[str, str]) -> None:
@@ -105,7 +105,10 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a visit went. `history` and `unread` (frames that arrived too late for the session) serve `edge.salvage`."""
+    """How a visit went. `history` and `unread` (frames that arrived too late for the session) serve `edge.salvage`.
+
+    `hung_up_at`: when the device ended the link, as far as is known, by itself.
+    """
 
     outcome: Outcome
     why: str = ""
@@ -113,6 +116,7 @@ class Ended:
     persisted: int = 0
     history: tuple[Happening, ...] = ()
     unread: tuple[Received, ...] = ()
+    hung_up_at: float | None = None
 
 
 async def drive(
@@ -298,6 +302,8 @@ class _Shell:
                     await self._room.wait()
                 self._inbox.append(event)
                 self._news.set()
+            if not self._closing and self._lost is None:
+                self._end = replace(self._end, hung_up_at=self._now())
         finally:
             self._news.set()
 
@@ -333,7 +339,7 @@ class _Shell:
             case Persist():
                 await self._persist(effect)
             case Clock(at, shown):
-                self._host.show_clock(at, shown)
+                await self._host.show_clock(at, shown)
             case Facts(facts):
                 await self._host.check(facts)
             case Over(ending, error):

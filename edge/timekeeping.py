@@ -156,22 +156,25 @@ def _ways(
 ) -> Iterator[_Resolved]:
     for stretch in memory.stretches:
         try:
-            way = _correct(_local(reading), profile.clock, arrival.zone, stretch)
-            usable = _is_usable(way, arrival, 0.0 if stretch.written else FUTURE_S)
+            way = _correct(_local(reading), profile.clock, arrival, stretch)
         except (OverflowError, ValueError):
             # A time at the edge of the calendar can't be moved.
             continue
-        if usable:
+        if way is not None:
             yield _placed(way, stretch, memory.emptied_s)
 
 
-def _correct(local: datetime, clock: ClockRule, zone: ZoneInfo, stretch: Stretch) -> _Resolved:
+def _correct(
+    local: datetime, clock: ClockRule, arrival: Arrival, stretch: Stretch
+) -> _Resolved | None:
     seen_at = datetime.fromtimestamp(stretch.last_s, UTC)
     utc = (local - timedelta(seconds=stretch.ahead_s)).replace(tzinfo=UTC)
     age_s = abs((seen_at - utc).total_seconds())
     unsure_s = stretch.unsure_s + clock.drift_s_per_day * age_s / DAY_S
+    if not _is_usable(utc, arrival, unsure_s + (0.0 if stretch.written else FUTURE_S)):
+        return None
     others = [utc + timedelta(seconds=stretch.ahead_s - was) for was in _range(stretch)]
-    others.append(utc + (_offset(zone, seen_at) - _offset(zone, utc)))
+    others.append(utc + (_offset(arrival.zone, seen_at) - _offset(arrival.zone, utc)))
     return _widen(utc, others, unsure_s, TimeMethod.CORRECTED)
 
 
@@ -222,7 +225,7 @@ def _assume(reading: Reading, profile: Profile, arrival: Arrival) -> _Resolved |
         resolved = _widen(first, [second], unsure_s, TimeMethod.ASSUMED)
     except (OverflowError, ValueError):
         return None
-    return resolved if _is_usable(resolved, arrival, FUTURE_S) else None
+    return resolved if _is_usable(first, arrival, resolved.early_s + FUTURE_S) else None
 
 
 def _local(reading: Reading) -> datetime:
@@ -230,9 +233,8 @@ def _local(reading: Reading) -> datetime:
     return reading.taken + (reading.offset or timedelta())
 
 
-def _is_usable(way: _Resolved, arrival: Arrival, future_s: float) -> bool:
-    age_s = (arrival.at - way.utc).total_seconds()
-    return -(future_s + way.early_s) <= age_s <= AGE_MAX_S
+def _is_usable(utc: datetime, arrival: Arrival, future_s: float) -> bool:
+    return -future_s <= (arrival.at - utc).total_seconds() <= AGE_MAX_S
 
 
 def _widen(

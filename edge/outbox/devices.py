@@ -1,4 +1,4 @@
-"""The outbox's devices: who stands where, cursors, when each was last heard. Runs inside the caller's transaction."""
+"""The outbox's devices: who stands where, cursors, clocks, when each was last heard. Runs inside the caller's transaction."""
 
 import sqlite3
 from datetime import datetime
@@ -28,6 +28,17 @@ def cursor(db: sqlite3.Connection, device: str) -> str | None:
     """Where the last visit to this device got to."""
     found = db.execute("SELECT cursor FROM devices WHERE device = ?", (device,)).fetchone()
     return found[0] if found else None
+
+
+def clock_memory(db: sqlite3.Connection, device: str) -> str | None:
+    """What visits learnt of this device's clock."""
+    found = db.execute("SELECT memory FROM clocks WHERE device = ?", (device,)).fetchone()
+    return found[0] if found else None
+
+
+def remember_clock(db: sqlite3.Connection, device: str, memory: str) -> None:
+    """Keep what a visit learnt of this device's clock, instead of what was kept before."""
+    db.execute("INSERT OR REPLACE INTO clocks (device, memory) VALUES (?, ?)", (device, memory))
 
 
 def enrol(db: sqlite3.Connection, enrolled: Enrolled) -> None:

@@ -70,6 +70,14 @@ class AsyncOutbox:
         """The cursor of the last commit for this device."""
         return await self._do(self._outbox.cursor, device)
 
+    async def clock_memory(self, device: str) -> str | None:
+        """What visits learnt of this device's clock, as they wrote it."""
+        return await self._do(self._outbox.clock_memory, device)
+
+    async def remember_clock(self, device: str, memory: str) -> None:
+        """Keep what a visit learnt of this device's clock; durable on return."""
+        await self._do(self._outbox.remember_clock, device, memory)
+
     async def enrol(self, place: str, device: str, profile: str, facts: Mapping[str, str]) -> None:
         """Note which device stands at a place."""
         await self._do(self._outbox.enrol, place, device, profile, facts)

@@ -26,6 +26,7 @@ _SIMPLE = (
     ("removed", ("epoch", "first", "last", "digest")),
     ("devices", ("device", "profile", "place", "facts", "readings", "cursor")),
     ("places", ("place", "device")),
+    ("clocks", ("device", "memory")),
 )
 _META_KEPT = frozenset({"agent", "era", "mark", "last_receipt"})
 _decode = msgspec.json.Decoder(Observation).decode
@@ -36,7 +37,7 @@ Found = tuple[object, ...]
 def salvage(moved: Path, into: sqlite3.Connection, why: str, *, epoch: str) -> Recovery:
     """Copy rows with the numbers they had, epochs and enrolments; what comes is numbered in `epoch`.
 
-    Runs inside the caller's transaction. Where anything is lost, cursors stay behind: devices are read again
+    Runs inside the caller's transaction. Where anything is lost, cursors and clocks stay behind: devices are read again
     from the start, and keys tell what is known.
     """
     old = sqlite3.connect(f"{moved.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
@@ -55,6 +56,7 @@ def salvage(moved: Path, into: sqlite3.Connection, why: str, *, epoch: str) -> R
     lost = _put_epochs(into, issued, epoch)
     if lost:
         into.execute("UPDATE devices SET cursor = NULL")
+        into.execute("DELETE FROM clocks")
     return Recovery(str(moved), why, len(rows), lost)
 
 

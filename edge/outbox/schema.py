@@ -46,8 +46,11 @@ CREATE TABLE devices (
 CREATE TABLE places (place TEXT PRIMARY KEY, device TEXT NOT NULL) WITHOUT ROWID;
 """
 
+# What visits learnt of a device's clock, as the agent's timekeeping wrote it.
+_CLOCKS = "CREATE TABLE clocks (device TEXT PRIMARY KEY, memory TEXT NOT NULL) WITHOUT ROWID;"
+
 # One script for each version; `user_version` says how many have run.
-MIGRATIONS = (_FIRST,)
+MIGRATIONS = (_FIRST, _CLOCKS)
 
 
 class DamageError(Exception):

@@ -135,6 +135,16 @@ class Outbox:
         with translated():
             return devices.cursor(self._db, device)
 
+    def clock_memory(self, device: str) -> str | None:
+        """What visits learnt of this device's clock, as they wrote it."""
+        with translated():
+            return devices.clock_memory(self._db, device)
+
+    def remember_clock(self, device: str, memory: str) -> None:
+        """Keep what a visit learnt of this device's clock; durable on return, so that the clock may then be set."""
+        with self._writing():
+            devices.remember_clock(self._db, device, memory)
+
     def enrol(self, place: str, device: str, profile: str, facts: Mapping[str, str]) -> None:
         """Note which device stands at a place, and what it stated of itself."""
         with self._writing():

@@ -72,5 +72,5 @@ def redact(
 
 
 def get(area: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger whose events carry `area`."""
-    return structlog.get_logger().bind(area=area)
+    """A logger whose events carry `area`. Modules ask for theirs before `configure` is called: it takes hold at the first event."""
+    return structlog.get_logger(area=area)

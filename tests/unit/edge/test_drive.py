@@ -119,7 +119,7 @@ class Shelf:
         if self.no_room is not None:
             raise self.no_room
 
-    def show_clock(self, at: float, shown: datetime) -> None:
+    async def show_clock(self, at: float, shown: datetime) -> None:
         assert at > 0
         self.shown.append(shown)
 

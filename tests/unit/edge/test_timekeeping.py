@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from edge.timekeeping import (
     AGE_MAX_S,
-    PUSH_WINDOW_S,
     Arrival,
     ClockPair,
     is_trusted,
@@ -104,7 +103,7 @@ def test_an_unusable_time_gives_the_moment_of_arrival_and_says_so(reading: Readi
         False,
     )
     assert (memory.early_s, memory.offset_s) == (None, None)
-    assert (pushed.early_s, pushed.known) == (PUSH_WINDOW_S, False)
+    assert (pushed.early_s, pushed.known) == (None, False)
 
 
 def test_the_impossible_time_itself_is_kept_as_evidence_without_control_characters() -> None:
