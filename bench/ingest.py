@@ -16,7 +16,8 @@ from bench import bare, stock
 from bench.figures import median, percentile, rate, spread, table
 from bench.load import Letter, Post, batches
 from bench.stages import ORDER, STAGES, Stopwatch
-from cloud_ingest.stores.records import claims, ingest
+from cloud_ingest.stores.records import claims
+from cloud_ingest.stores.records import ingest as transaction
 from cloud_ingest.stores.records.store import Records
 from cloud_ingest.stores.records.types import Delivery
 from gateway.runtime.clock import Clock
@@ -107,7 +108,7 @@ def _measure(
         watch.clear()
         # Inside `keys`: what a key that is held already costs, since its first content is read back.
         repeats = watch.attached(claims, {REPEATS: ("_held",)})
-        with watch.attached(ingest, STAGES), repeats:
+        with watch.attached(transaction, STAGES), repeats:
             result.watched.append(_ingest(records, second, shape, clock.now()))
         result.stages.append(
             {

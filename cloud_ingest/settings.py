@@ -4,6 +4,7 @@ Whatever is wrong becomes a ConfigError: which file, which key, why, and what to
 settings themselves: a key names a file that only its owner may read.
 """
 
+import ssl
 import stat
 import tomllib
 from pathlib import Path
@@ -25,6 +26,7 @@ from gateway.wire.topics import NAME
 SETTINGS_BYTES_MAX = 100_000
 SECRET_BYTES_MAX = 4_096
 PRIVATE_DIR = 0o700
+RECORDS = "records.sqlite"
 PRIVATE_FILE = 0o600
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -56,7 +58,14 @@ def _loopback(host: str) -> str:
     return host
 
 
-File = Annotated[Path, Field(strict=False)]
+def _named(path: Path) -> Path:
+    # An empty text would mean the folder of the settings file itself.
+    if path == Path() or "\0" in str(path):
+        raise ValueError(f"{str(path)!r} is no path")
+    return path
+
+
+File = Annotated[Path, Field(strict=False), AfterValidator(_named)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -137,7 +146,7 @@ class Settings(_Section):
     @property
     def records_path(self) -> Path:
         """The relational store."""
-        return self.data_dir / "records.sqlite"
+        return self.data_dir / RECORDS
 
     @property
     def series_path(self) -> Path:
@@ -156,7 +165,30 @@ def load(path: Path) -> Settings:
     ):
         if secret is not None:
             read_secret(secret, where=str(path), key=key)
+    _check_tls(str(path), settings.mqtt)
     return settings
+
+
+def _check_tls(where: str, mqtt: Mqtt) -> None:
+    """Raises ConfigError for certificate files that TLS could not use, which else would show as a broker that is away."""
+    try:
+        context = ssl.create_default_context(cafile=mqtt.ca_file)
+    except OSError as error:
+        raise _unusable(where, "mqtt.ca_file", mqtt.ca_file, error) from error
+    if mqtt.cert_file is None:
+        return
+    try:
+        # A key with a passphrase would ask for it on the terminal, which a service does not have.
+        context.load_cert_chain(mqtt.cert_file, mqtt.key_file, password=lambda: "-")
+    except OSError as error:
+        raise _unusable(where, "mqtt.cert_file", mqtt.cert_file, error) from error
+
+
+def _unusable(where: str, key: str, file: Path | None, error: OSError) -> ConfigError:
+    why = f"{file}: {error.strerror or error}"
+    return ConfigError(
+        where, key, why, "the path of a readable PEM file (its key without passphrase)"
+    )
 
 
 def read_secret(file: Path, *, where: str, key: str) -> str:
@@ -259,8 +291,18 @@ def _resolve(settings: Settings, base: Path) -> Settings:
 def _private_dir(path: Path, folder: Path) -> None:
     try:
         folder.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+        # Shut only what is ours: a slip of the pen must not lock others out of /tmp.
+        if any(folder.iterdir()) and not (folder / RECORDS).exists():
+            _refuse_open(path, folder)
         folder.chmod(PRIVATE_DIR)
     except OSError as error:
         raise ConfigError(
             str(path), "data_dir", f"{folder}: {error.strerror}", INSTEAD["data_dir"]
         ) from error
+
+
+def _refuse_open(path: Path, folder: Path) -> None:
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & ~PRIVATE_DIR:
+        why = f"{folder} holds other files, and its mode {mode:04o} lets others in"
+        raise ConfigError(str(path), "data_dir", why, INSTEAD["data_dir"])

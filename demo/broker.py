@@ -54,7 +54,8 @@ message_size_limit {payload}
 
 ACL = """\
 user {box}
-topic readwrite vitalgate/v1/{tenant}/{agent}/#
+topic write vitalgate/v1/{tenant}/{agent}/up/#
+topic read vitalgate/v1/{tenant}/{agent}/down/#
 
 user {cloud}
 topic read vitalgate/v1/{tenant}/+/up/#

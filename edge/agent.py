@@ -69,7 +69,10 @@ async def run(settings: EdgeSettings, where: Path, clock: Clock, stop: asyncio.E
             # Each visit tells and persists what has arrived before its task ends (edge/drive.py).
             for task in tasks:
                 task.cancel()
-        running.write(settings.data_dir, running.RunningNote(at=clock.now(), ended=True))
+        try:
+            running.write(settings.data_dir, running.RunningNote(at=clock.now(), ended=True))
+        except OSError as fault:
+            _log.warning("agent.no_last_note", why=str(fault))
     _log.info("agent.stopped")
 
 

@@ -2,7 +2,8 @@
 
 A record that was stored before the clock was set, by us or by a person, must be corrected by the distance that the clock
 had then. So that distance is kept from visit to visit, with the time in which it can have held. Between two visits one step
-is allowed for; two, of which the first left no trace in any visit, can't be seen by anybody.
+by a person is allowed for; of two the first leaves no trace in any visit. Nor does one that brings the clock to where our
+own write, which did not come through, would have brought it; on a device that let a write pass by before, that is allowed for.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ WRITTEN_WITHIN_S = 10.0  # from reading the device's clock to its having been se
 BOX_STEP_S = 5.0
 # A device that hung up after telling, and is there again before anybody can have measured anew, had not told all.
 AGAIN_S = 45.0
-STRETCHES_MAX = 8  # of one device; the oldest two become one that is as unsure as both
+STRETCHES_MAX = 8  # of one device; of more, two become one that is as unsure as both
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class ClockMemory(msgspec.Struct, frozen=True, omit_defaults=True):
     `stretches`: oldest first; the last is the one that runs, or the one that we were about to write, after the one that
     ran. `emptied_s`: what the device has yet to tell was measured after this; None: nothing says so. `box_s`, `steady_s`:
     the box's wall clock and the one that never goes back, at one moment. `loose`: one of them was moved since then, and
-    moments of earlier visits say nothing any more.
+    moments of earlier visits say nothing any more. `heedless`: the device once went on as before after it was set.
     """
 
     stretches: tuple[Stretch, ...] = ()
@@ -76,6 +77,7 @@ class ClockMemory(msgspec.Struct, frozen=True, omit_defaults=True):
     box_s: float | None = None
     steady_s: float = 0.0
     loose: bool = False
+    heedless: bool = False
 
 
 NOTHING = ClockMemory()
@@ -120,18 +122,15 @@ def seen(
     ended = [replace(was, until_s=now.last_s) if was.until_s is None else was for was in ended]
     stretches = (*_bounded(ended, STRETCHES_MAX - 1), running)
     if set_to_s is not None:
-        to_be = _written(pair, rule, set_to_s)
-        if not _agree(running, to_be, rule):
-            stretches = (*stretches, to_be)
-    return replace(memory, stretches=stretches, loose=False)
+        stretches = (*stretches, _written(pair, rule, set_to_s))
+    heedless = memory.heedless or _is_passed_by(memory.stretches, now, rule)
+    return replace(memory, stretches=stretches, loose=False, heedless=heedless)
 
 
 def emptied(memory: ClockMemory, began_s: float) -> ClockMemory:
     """The device told all that it had when the visit began at `began_s`: nothing older is to come."""
     kept = [
-        was
-        if was.until_s is not None
-        else replace(was, low_s=was.ahead_s, high_s=was.ahead_s)
+        was if was.until_s is not None else replace(was, low_s=was.ahead_s, high_s=was.ahead_s)
         for was in memory.stretches
         if was.until_s is None or was.until_s >= began_s - BOX_STEP_S
     ]
@@ -174,10 +173,11 @@ def _carried_on(
     if last.written:
         ran = ended.pop()
         if _agree(last, now, rule):
-            until_s = None if memory.loose else last.first_s + WRITTEN_WITHIN_S
+            unsure = memory.loose or memory.heedless
+            until_s = None if unsure else last.first_s + WRITTEN_WITHIN_S
             ended.append(replace(ran, until_s=until_s))
             return ended, replace(now, since_s=last.since_s, first_s=last.first_s)
-        if not _agree(ran, now, rule):
+        if not _is_passed_by(memory.stretches, now, rule):
             # Set by a person since; and whether ours had come through before, nobody knows.
             ended += (ran, replace(last, written=False))
             return ended, replace(now, since_s=stepped_after_s)
@@ -185,6 +185,14 @@ def _carried_on(
     if _agree(last, now, rule):
         return ended, _longer(last, now)
     return [*ended, last], replace(now, since_s=stepped_after_s)
+
+
+def _is_passed_by(stretches: Sequence[Stretch], now: Stretch, rule: ClockRule) -> bool:
+    """What we were about to write did not come through: what ran before still runs."""
+    if not (stretches and stretches[-1].written):
+        return False
+    *_, ran, to_be = stretches
+    return not _agree(to_be, now, rule) and _agree(ran, now, rule)
 
 
 def _agree(one: Stretch, other: Stretch, rule: ClockRule) -> bool:
@@ -205,13 +213,13 @@ def _longer(was: Stretch, now: Stretch) -> Stretch:
 def _bounded(ended: Sequence[Stretch], most: int) -> Sequence[Stretch]:
     if len(ended) <= most:
         return ended
-    oldest, next_oldest, *rest = ended
+    # Neighbours that differ least: so little is lost.
+    at = min(range(len(ended) - 1), key=lambda n: abs(ended[n + 1].ahead_s - ended[n].ahead_s))
+    one, other = ended[at : at + 2]
     both = replace(
-        _longer(oldest, next_oldest),
-        unsure_s=max(oldest.unsure_s, next_oldest.unsure_s),
-        until_s=next_oldest.until_s,
+        _longer(one, other), unsure_s=max(one.unsure_s, other.unsure_s), until_s=other.until_s
     )
-    return _bounded((both, *rest), most)
+    return _bounded((*ended[:at], both, *ended[at + 2 :]), most)
 
 
 def _loosened(memory: ClockMemory) -> ClockMemory:

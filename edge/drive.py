@@ -42,9 +42,7 @@ from gateway.runtime.errors import LinkError, StoreError
 
 INBOX_MAX = 256  # events that wait for the session; beyond it the link waits
 HISTORY_MAX = 4096  # happenings kept of a visit that may have to be played again
-FAREWELL_S = (
-    5.0  # for a visit that is cut short: what has arrived is told and put on disk within this
-)
+FAREWELL_S = 5.0  # for a visit that is cut short: what has arrived is on disk within this
 HANG_UP_S = 15.0  # for a link to close
 HASTY_HANG_UP_S = 2.0  # the same, of a visit that is cut short
 

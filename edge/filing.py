@@ -16,8 +16,8 @@ from edge.outbox.port import AsyncOutbox
 from edge.outbox.records import LIVE_S, Enrolled, OutboxFull
 from edge.quarantine import Quarantine
 from edge.salvage import salvage
-from edge.timekeeping import Arrival, ClockPair, moment_of
 from edge.unread import UnreadFrames
+from edge.visit_clock import VisitClock
 from edge.window import Windows
 from gateway.contract.session import Reading, Received, Session
 from gateway.model.observation import Moment, Observation, Source
@@ -64,7 +64,8 @@ class Filing:
         self._box, self._binding, self._standing = box, binding, standing
         self._enrolled = enrolled
         self._facts: dict[str, str] = {}
-        self._pair: ClockPair | None = None
+        self._stated = False
+        self._clock = VisitClock(box.outbox, box.clock, binding.profile, self.zone())
         self._reached: datetime | None = None
         self._read: datetime | None = None
         self.now: Callable[[], float] = lambda: box.clock.now().timestamp()
@@ -120,14 +121,18 @@ class Filing:
                 f"{free} bytes are free on disk; below {DISK_FREE_BYTES_MIN} nothing is read"
             )
 
-    def show_clock(self, at: float, shown: datetime) -> None:
-        """What the device's clock showed stands beside the box's."""
-        self._pair = ClockPair(at, shown)
+    async def show_clock(self, at: float, shown: datetime) -> None:
+        """What the device's clock showed stands beside the box's: on disk, where it is known whose it is. Raises StoreError."""
+        named = self._enrolled is not None or self._identity(self._facts) is not None
+        if self._stated and named:
+            await self._device()
+        await self._clock.show(at, shown)
 
     async def check(self, facts: Mapping[str, str]) -> None:
         """Raises Misfit where another device stands here than the enrolled one; on a port, `other` is then its id."""
         stated = tidy(facts)
         self._facts.update(stated)
+        self._stated = True
         if self._enrolled is None:
             return
         why = disagreement(self._enrolled.facts, stated)
@@ -186,6 +191,17 @@ class Filing:
             await self._enrol(self._enrolled.device, {**self._enrolled.facts, **self._facts})
         await self.note_trouble(trouble)
 
+    async def note_emptied(self, ended: Ended) -> None:
+        """After a visit that went well: what this device tells from now on was measured since it began. Raises StoreError."""
+        if self._enrolled is None or self._reached is None or self.lost:
+            return
+        await self._device()
+        heard = [one.at for one in ended.history if isinstance(one, Received)]
+        if ended.outcome is Outcome.FINISHED:
+            await self._clock.told_all(self._reached)
+        elif heard and ended.hung_up_at is not None:
+            await self._clock.hung_up(self._reached, heard[-1], ended.hung_up_at)
+
     async def note_trouble(self, trouble: str | None) -> None:
         """Leave times and trouble with the device that is enrolled here."""
         if self._enrolled is not None:
@@ -202,6 +218,7 @@ class Filing:
                 )
             await self._enrol(device, self._facts)
         assert self._enrolled is not None  # `_enrol` sets it
+        await self._clock.meet(self._enrolled.device)
         return self._enrolled.device
 
     def _identity(self, facts: Mapping[str, str]) -> str | None:
@@ -214,7 +231,7 @@ class Filing:
 
     def _observe(self, reading: Reading, device: str, heard_at: datetime) -> Observation:
         profile = self._binding.profile
-        moment = moment_of(reading, profile, Arrival(heard_at, self.zone()), self._pair)
+        moment = self._clock.moment(reading, heard_at)
         provenance = Provenance(
             agent=self._box.agent,
             device=device,

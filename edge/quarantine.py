@@ -1,9 +1,12 @@
 """Drivers that may not run: those that raised twice running, and those in which the agent twice came to a stop."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+
+from gateway.runtime.errors import StoreError
 
 RAISED_MAX = 2  # visits running in which a driver raised anything but PeerError
 STOPPED_MAX = 2  # restarts that found a driver's name still noted
@@ -29,7 +32,7 @@ class Quarantine:
 
     @classmethod
     def open(cls, data_dir: Path) -> "Quarantine":
-        """Read the notes of the run before. A driver that was being called when it ended is counted."""
+        """Read the notes of the run before. A driver that was being called when it ended is counted. Raises StoreError."""
         path = data_dir / FILE
         notes = _read(path)
         for driver in notes.calling:
@@ -47,7 +50,7 @@ class Quarantine:
         return self._why.get(driver)
 
     def begin(self, driver: str, *, third_party: bool) -> None:
-        """A visit by this driver begins: on disk before its code runs, where it isn't ours."""
+        """A visit by this driver begins: on disk before its code runs, where it isn't ours. Raises StoreError."""
         if third_party:
             self._notes.calling[driver] = self._notes.calling.get(driver, 0) + 1
             self._write()
@@ -59,7 +62,9 @@ class Quarantine:
             if left:
                 self._notes.calling[driver] = left
             self._notes.stopped.pop(driver, None)
-            self._write()
+            # A note that stays counts as one stop at most; what the visit brought must not be lost over it.
+            with suppress(StoreError):
+                self._write()
         if bug is None:
             self._raised.pop(driver, None)
             return
@@ -75,8 +80,11 @@ class Quarantine:
 
     def _write(self) -> None:
         fresh = self._path.with_name(f"{self._path.name}.new")
-        fresh.write_bytes(msgspec.json.encode(self._notes))
-        fresh.replace(self._path)
+        try:
+            fresh.write_bytes(msgspec.json.encode(self._notes))
+            fresh.replace(self._path)
+        except OSError as error:
+            raise StoreError(f"{self._path}: {error.strerror}", retry=True) from error
 
 
 def _read(path: Path) -> _Notes:
@@ -85,6 +93,8 @@ def _read(path: Path) -> _Notes:
             return msgspec.json.decode(file.read(FILE_BYTES_MAX), type=_Notes)
     except FileNotFoundError:
         return _Notes()
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}", retry=False) from error
     except msgspec.MsgspecError:
         return (
             _Notes()

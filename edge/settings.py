@@ -29,6 +29,7 @@ DEVICES_MAX = 200
 EVERY_S_MIN = 5
 EVERY_S_MAX = 86_400
 PASSWORD_BYTES_MAX = 4_096
+PORT_MAX = 65_535
 LOCALTIME = Path("/etc/localtime")
 
 # A Bluetooth address, or the UUID that macOS shows in place of one.
@@ -85,7 +86,7 @@ class MqttSettings(_Table):
         default="127.0.0.1", min_length=1, description='a host name, as in "127.0.0.1"'
     )
     port: StrictInt = Field(
-        default=1883, ge=1, le=65_535, description="a port number from 1 to 65535"
+        default=1883, ge=1, le=PORT_MAX, description="a port number from 1 to 65535"
     )
     username: StrictStr = Field(
         default="", description='the name that the broker knows this box by, or ""'
@@ -141,7 +142,8 @@ class RadioSettings(_Table):
 
     @model_validator(mode="after")
     def _endpoint(self) -> "RadioSettings":
-        if self.name == "hci-tcp" and not _ENDPOINT.fullmatch(self.address):
+        endpoint = _ENDPOINT.fullmatch(self.address)
+        if self.name == "hci-tcp" and not (endpoint and int(endpoint[2]) <= PORT_MAX):
             raise ValueError(f"hci-tcp needs an address as HOST:PORT, not {self.address!r}")
         return self
 

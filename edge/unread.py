@@ -36,7 +36,12 @@ class UnreadFrames:
                         f"{self._path} holds {held} bytes; the limit is {FILE_BYTES_MAX}",
                         retry=False,
                     )
-                os.write(fd, data)
+                written = os.write(fd, data)
+                if written < len(data):
+                    os.ftruncate(fd, held)
+                    raise StoreError(
+                        f"{self._path}: the disk took {written} of {len(data)} bytes", retry=True
+                    )
                 os.fsync(fd)
             finally:
                 os.close(fd)

@@ -108,6 +108,8 @@ class Unit:
             return await self._replaced_or_not(filing)
         self._replaced = False
         await filing.note(self.trouble)
+        if well:
+            await filing.note_emptied(ended)
         return Visited(well=well, readings=filing.fresh)
 
     async def _replaced_or_not(self, filing: Filing) -> Visited:

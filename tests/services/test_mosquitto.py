@@ -1,5 +1,7 @@
 """A real Mosquitto with our configuration: who may touch what, and the intake on it when it is killed."""
 
+import hashlib
+import json
 import os
 import signal
 import threading
@@ -16,6 +18,7 @@ from cloud_ingest.rules.thresholds import default_thresholds
 from cloud_ingest.stores.records.store import Records
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.counters import Counters
+from gateway.wire.envelope import SCHEMA
 from gateway.wire.receipts import decode_receipt
 from gateway.wire.topics import Branch, Down, Up
 
@@ -227,7 +230,14 @@ def test_the_intake_comes_back_to_a_broker_that_was_killed(scene: Scene) -> None
 
 def poisoned(n: int) -> bytes:
     """An envelope whose sender and number can be read, and nothing else: it is receipted as parked."""
-    return (
-        b'{"schema":"vitalgate.envelope/1","agent":"box-1","epoch":"00000000000000e1","first":%d,'
-        b'"count":1,"encoding":"json","sha256":""}\nx' % n
-    )
+    body = b"poison"
+    header = {
+        "schema": SCHEMA,
+        "agent": "box-1",
+        "epoch": "00000000000000e1",
+        "first": n,
+        "count": 1,
+        "encoding": "json",
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    return json.dumps(header).encode() + b"\n" + body

@@ -235,6 +235,7 @@ async def test_a_device_out_of_range_is_a_link_error_and_the_adapter_lives(
     device.set_in_range(False)
     with pytest.raises(LinkError, match="connect: no answer within"):
         await ward.radio.connect(heard, CHANNELS, NOW)
+    monkeypatch.undo()
     device.set_in_range(True)
     link = await ward.radio.connect(await ward.hear(), CHANNELS, NOW)
     await link.close()
