@@ -198,7 +198,7 @@ def _tell_stages(results: Sequence[Result], console: Console) -> None:
         "stage",
         *(one.shape.name for one in results),
         note="a stopwatch around the stages' own functions, in further rounds on other readings; `the rest` is the whole "
-        "less the stages. The last row is what the stopwatch itself seems to cost",
+        "less the stages. The last row shows what the stopwatch itself costs, as far as the machine is quiet",
     )
     for stage in ORDER:
         told.add_row(stage, *(_cell(one, stage) for one in results))
@@ -209,9 +209,9 @@ def _tell_stages(results: Sequence[Result], console: Console) -> None:
     told.add_row("the whole, with the stopwatch", *(_whole(one.watched) for one in results))
     told.add_row("the whole, without", *(_whole(one.ours) for one in results))
     told.add_row(
-        "ratio of the two (wall)",
+        "ratio of the two, CPU",
         *(
-            f"{median(w.wall for w in one.watched) / median(o.wall for o in one.ours):.2f}"
+            f"{median(w.cpu for w in one.watched) / median(o.cpu for o in one.ours):.2f}"
             for one in results
         ),
     )

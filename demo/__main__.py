@@ -8,12 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import httpx
 from rich.console import Console as Terminal
 
 from demo import broker
 from demo.console import Console
-from demo.house import AGENT, TENANT, House
-from demo.judge import device_ids, judged, link, tell
+from demo.house import AGENT, TENANT, ZONE, House
+from demo.judge import device_ids, enter, judged, tell
 from demo.people import bind_everybody
 from demo.processes import DemoError, Processes, free_port
 from demo.show import Screen
@@ -56,7 +57,7 @@ def main() -> int:
     try:
         with Processes(folder / "logs") as running:
             return Demo(House(folder), running, terminal, asked).run()
-    except (DemoError, FileNotFoundError) as failure:
+    except (DemoError, FileNotFoundError, httpx.HTTPError) as failure:
         print(f"demo: {failure}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -112,15 +113,8 @@ class Demo:
 
     def start_ward(self) -> None:
         """Virtual devices on a virtual radio and virtual ports."""
-        command = [
-            "ward",
-            "--dir",
-            str(self.house.ward),
-            "--scenario",
-            "demo",
-            "--seed",
-            str(self.asked.seed),
-        ]
+        command = ["ward", "--dir", str(self.house.ward), "--scenario", "demo", "--zone", ZONE]
+        command += ["--seed", str(self.asked.seed)]
         if self.asked.seconds:
             command += ["--seconds", str(self.asked.seconds)]
         self.running.vitalgate("ward", *command)
@@ -155,7 +149,7 @@ class Demo:
         self.terminal.print(
             f"console   {first}   (opens once; `vitalgate ingest link` makes another)"
         )
-        return Console(link(self.house))
+        return enter(self.house, self.running)
 
     def watch(self, console: Console, screen: Screen) -> None:
         """Show what happens until it is time to end: for ever without --seconds."""

@@ -20,7 +20,11 @@ class Console:
         self._http = httpx.Client(
             base_url=f"{parts.scheme}://{parts.netloc}", timeout=PATIENCE_S, trust_env=False
         )
-        self._http.get(parts.path, follow_redirects=True).raise_for_status()
+        try:
+            self._http.get(parts.path, follow_redirects=True).raise_for_status()
+        except httpx.HTTPError:
+            self._http.close()
+            raise
 
     def readings(self) -> list[dict[str, Any]]:
         """Every reading, as each store holds it."""

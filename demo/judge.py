@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+import httpx
+
 from demo import processes
 from demo.console import Console
 from demo.findings import Finding, reconcile, summary
@@ -12,7 +14,7 @@ from demo.house import House
 from demo.processes import DemoError, Processes
 from demo.truth import read
 
-SERVE_S = 30.0
+SERVE_S = 60.0
 FINDINGS_SHOWN = 50
 
 
@@ -53,6 +55,21 @@ def link(house: House) -> str:
     return next(word for word in told.split() if word.startswith("http"))
 
 
+def enter(house: House, running: Processes) -> Console:
+    """A session on the console, as soon as it answers. Raises DemoError after SERVE_S."""
+    sessions: list[Console] = []
+
+    def answers() -> bool:
+        try:
+            sessions.append(Console(link(house)))
+        except (DemoError, httpx.HTTPError):
+            return False
+        return True
+
+    running.until("the console", answers, SERVE_S)
+    return sessions[0]
+
+
 def main() -> int:
     """Serve the kept stores, judge them, stop."""
     parser = argparse.ArgumentParser(prog="make reconcile DIR=…", description=__doc__)
@@ -63,12 +80,11 @@ def main() -> int:
         return 2
     try:
         with Processes(house.folder / "logs") as running:
-            log = running.vitalgate("serve", "ingest", "serve", "--settings", str(house.cloud))
-            running.until("the console", lambda: "/enter/" in log.read_text(), SERVE_S)
-            console = Console(link(house))
+            running.vitalgate("serve", "ingest", "serve", "--settings", str(house.cloud))
+            console = enter(house, running)
             found, compared = judged(house, console)
             console.close()
-    except DemoError as failure:
+    except (DemoError, httpx.HTTPError) as failure:
         print(f"reconcile: {failure}", file=sys.stderr)
         return 2
     return tell(found, compared)

@@ -39,7 +39,8 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """A time in which the device's clock ran on undisturbed, as far as visits saw it. Moments are the box's POSIX seconds.
 
     `ahead_s`: the device's clock minus UTC when it was last seen, give or take `unsure_s`; `low_s` and `high_s`: the least
-    and the most of it since the device had last told all. It began after `since_s` (None: unknown), was first and last
+    and the most of it that was seen from `base_s` on, when the device had last told all: a step that is small enough to be
+    taken for drift lies between them, or within the drift since then. It began after `since_s` (None: unknown), was first and last
     seen at `first_s` and `last_s`, and ended before `until_s` (None: not known to have ended). `written`: the agent was
     about to set the clock so, and no visit has seen yet whether it did.
     """
@@ -48,6 +49,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     low_s: float
     high_s: float
     unsure_s: float
+    base_s: float
     since_s: float | None
     first_s: float
     last_s: float
@@ -130,7 +132,9 @@ def seen(
 def emptied(memory: ClockMemory, began_s: float) -> ClockMemory:
     """The device told all that it had when the visit began at `began_s`: nothing older is to come."""
     kept = [
-        was if was.until_s is not None else replace(was, low_s=was.ahead_s, high_s=was.ahead_s)
+        was
+        if was.until_s is not None
+        else replace(was, low_s=was.ahead_s, high_s=was.ahead_s, base_s=was.last_s)
         for was in memory.stretches
         if was.until_s is None or was.until_s >= began_s - BOX_STEP_S
     ]
@@ -156,6 +160,7 @@ def _stretch(ahead_s: float, unsure_s: float, at_s: float, since_s: float | None
         low_s=ahead_s,
         high_s=ahead_s,
         unsure_s=unsure_s,
+        base_s=at_s,
         since_s=since_s,
         first_s=at_s,
         last_s=at_s,
@@ -176,7 +181,7 @@ def _carried_on(
             unsure = memory.loose or memory.heedless
             until_s = None if unsure else last.first_s + WRITTEN_WITHIN_S
             ended.append(replace(ran, until_s=until_s))
-            return ended, replace(now, since_s=last.since_s, first_s=last.first_s)
+            return ended, _longer(last, now)
         if not _is_passed_by(memory.stretches, now, rule):
             # Set by a person since; and whether ours had come through before, nobody knows.
             ended += (ran, replace(last, written=False))
@@ -205,6 +210,7 @@ def _longer(was: Stretch, now: Stretch) -> Stretch:
         now,
         low_s=min(was.low_s, now.low_s),
         high_s=max(was.high_s, now.high_s),
+        base_s=was.base_s,
         since_s=was.since_s,
         first_s=was.first_s,
     )

@@ -131,18 +131,15 @@ class Connection:
 
     def close(self) -> None:
         """Let the socket go, without a word to the broker where it was still open. Never raises."""
+        if self._granted is not None:
+            self._granted.cancel()
         self._end("closed here")
-        self._detach()
-        sock = self._client.socket()
-        if sock is not None:
+        if (sock := self._client.socket()) is not None:
             sock.close()
 
     def _make(self, will: bytes) -> Client:
-        version = (
-            MQTTProtocolVersion.MQTTv5
-            if self._settings.protocol == "5"
-            else MQTTProtocolVersion.MQTTv311
-        )
+        is_v5 = self._settings.protocol == "5"
+        version = MQTTProtocolVersion.MQTTv5 if is_v5 else MQTTProtocolVersion.MQTTv311
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"vitalgate-edge-{self._branch.tenant}-{self._branch.agent}",
@@ -167,6 +164,8 @@ class Connection:
             self._client.tls_set(ca_certs=ca, certfile=cert, keyfile=key)
         self._client.connect_timeout = CONNECT_S / 2
         self._client.connect(told.host, told.port, told.keepalive_s)
+        if self.ended is not None and (sock := self._client.socket()) is not None:
+            sock.close()  # it was given up while it was on its way
 
     def _attach(self) -> None:
         sock = self._client.socket()

@@ -169,8 +169,9 @@ def _correct(
 ) -> _Resolved | None:
     seen_at = datetime.fromtimestamp(stretch.last_s, UTC)
     utc = (local - timedelta(seconds=stretch.ahead_s)).replace(tzinfo=UTC)
-    age_s = abs((seen_at - utc).total_seconds())
-    unsure_s = stretch.unsure_s + clock.drift_s_per_day * age_s / DAY_S
+    at_s = utc.timestamp()
+    drifting_s = max(abs(stretch.last_s - at_s), at_s - stretch.base_s)
+    unsure_s = stretch.unsure_s + clock.drift_s_per_day * drifting_s / DAY_S
     if not _is_usable(utc, arrival, unsure_s + (0.0 if stretch.written else FUTURE_S)):
         return None
     others = [utc + timedelta(seconds=stretch.ahead_s - was) for was in _range(stretch)]

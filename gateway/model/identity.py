@@ -78,7 +78,7 @@ def observation_key(device: str, kind: str, stamp: Stamp, accepted: date) -> str
     rest = hashlib.blake2b(
         "\x1f".join((device, kind, *told)).encode(), digest_size=STAMP_BYTES
     ).hexdigest()
-    return f"{day:%Y%m%d}-{stamp.scheme.value}-{rest}"
+    return f"{day.isoformat().replace('-', '')}-{stamp.scheme.value}-{rest}"
 
 
 def ledger_digest(numbered: Iterable[tuple[int, str]]) -> int:

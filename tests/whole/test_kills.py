@@ -20,7 +20,7 @@ def test_ten_kills_of_each_process_cost_nothing_that_a_memory_still_holds(whole,
     print(f"\nseed {seed}")
     whole.start_broker()
     whole.start_ward(
-        "--scenario", "kill", "--cuffs", "4", "--meters", "2", "--every", "2", "--seconds", "150"
+        "--scenario", "kill", "--cuffs", "4", "--meters", "2", "--every", "2", "--seconds", "100"
     )
     whole.start_edge()
     whole.bind_everybody()

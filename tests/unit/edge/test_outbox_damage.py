@@ -330,3 +330,12 @@ def test_a_full_disk_refuses_and_leaves_what_was_there(
     assert refused.value.retry
     assert (numbers(outbox), outbox.cursor(DEVICE)) == ([1, 2, 3], "cursor")
     outbox.close()
+
+
+def test_every_commit_is_fsynced_also_after_a_note_that_is_not(path: Path) -> None:
+    outbox = Outbox.open(path, "box-1", CLOCK)
+    outbox.note_device(DEVICE, trouble="none of this is worth an fsync")
+
+    assert outbox._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert outbox._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    outbox.close()
