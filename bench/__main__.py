@@ -2,8 +2,11 @@
 
 import argparse
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 
@@ -25,6 +28,8 @@ def main() -> None:
     )
     parser.add_argument("--broker", choices=("auto", "mosquitto", "iotcore"), default="auto")
     asked = parser.parse_args()
+    # An end from outside must take the processes and the copies with it.
+    signal.signal(signal.SIGTERM, _end)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
@@ -42,6 +47,10 @@ def main() -> None:
             screen.run(folder / "screen", asked.readings, asked.broker, console)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from bench.figures import median, percentile, rate, spread, table
 from bench.load import Letter, Post
 from bench.mail import WINDOW, Mail
 from demo import broker
-from demo.broker import CLOUD
+from demo.broker import BOX, CLOUD
 from demo.house import TENANT, House
 from demo.processes import Processes, free_port
 from gateway.wire.topics import Branch, Up
@@ -90,7 +90,7 @@ class Scene:
         self._status = folder / "cloud" / "ingest.status.json"
         self.receipts = Receipts()
         filters = [f"vitalgate/v1/{tenant}/+/down/receipts" for tenant in TENANTS.values()]
-        self.mail = Mail(port, folder / "box.password", self.receipts.hear, *filters)
+        self.mail = Mail(port, BOX, folder / "box.password", self.receipts.hear, *filters)
 
     def drain(self, who: str, letters: Sequence[Letter]) -> Took:
         """Send everything as fast as receipts come."""

@@ -1,4 +1,4 @@
-"""The boxes' side of a real broker: sends envelopes, hears what passes by. One connection; times are the listener's business."""
+"""A connection to a real broker that sends envelopes and hears what passes by. Times are the listener's business."""
 
 import socket
 import threading
@@ -9,27 +9,36 @@ from typing import Self
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
-
-from demo.broker import BOX
+from paho.mqtt.reasoncodes import ReasonCode
 
 READY_S = 10.0
 WINDOW = 500  # that the broker has not acknowledged; as the demo's broker is set
 
 
 class Mail:
-    """A connection as the demo's box user. `hear(topic, payload)` runs on its own thread."""
+    """A connection as one of the demo broker's users. `hear(topic, payload)` runs on a thread of its own."""
 
     def __init__(
-        self, port: int, password: Path, hear: Callable[[str, bytes], None], *filters: str
+        self,
+        port: int,
+        user: str,
+        password: Path,
+        hear: Callable[[str, bytes], None],
+        *filters: str,
     ) -> None:
-        """Connect and subscribe; ready on return."""
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id="bench-boxes")
-        self._client.username_pw_set(BOX, password.read_text().strip())
+        """Connect and subscribe; ready on return. Raises ConnectionError where the broker does not grant it."""
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"bench-{user}")
+        self._client.username_pw_set(user, password.read_text().strip())
         self._client.max_inflight_messages_set(WINDOW)
         self._client.on_message = _passed_to(hear)
         ready = threading.Event()
 
-        def on_subscribe(*_granted: object) -> None:
+        refused: list[str] = []
+
+        def on_subscribe(
+            _client: Client, _data: object, _mid: int, told: list[ReasonCode], _more: object
+        ) -> None:
+            refused.extend(str(one) for one in told if one.is_failure)
             ready.set()
 
         self._client.on_subscribe = on_subscribe
@@ -38,7 +47,9 @@ class Mail:
         self._client.loop_start()
         self._client.subscribe([(one, 1) for one in filters])
         if not ready.wait(READY_S):
-            raise TimeoutError(f"no subscription at 127.0.0.1:{port} within {READY_S} s")
+            raise ConnectionError(f"no subscription at 127.0.0.1:{port} within {READY_S} s")
+        if refused:
+            raise ConnectionError(f"{user} may not hear {filters}: {refused}")
 
     def send(self, topic: str, payload: bytes) -> None:
         """QoS 1; returns at once."""

@@ -21,6 +21,7 @@ from bench.figures import percentile, table
 from bench.house import CUFFS, EVERY_S, PROBE, Site, wait
 from bench.load import LIVE_EPOCH
 from bench.mail import Mail
+from demo.broker import BOX, CLOUD
 from demo.house import TENANT
 from demo.processes import Processes
 from demo.truth import read
@@ -91,10 +92,10 @@ def run(folder: Path, readings: int, kind: str, console: Console) -> None:
             page.goto(site.link)
             page.wait_for_selector(".person")
             page.evaluate((Path(__file__).parent / "watch.js").read_text())
-        filters = [
-            f"vitalgate/v1/{TENANT}/+/{leaf}" for leaf in ("up/observations", "down/receipts")
-        ]
-        with Mail(site.port, site.house.folder / "box.password", heard.hear, *filters) as mail:
+        with (
+            _listen(site, CLOUD, heard, "up/observations"),
+            _listen(site, BOX, heard, "down/receipts") as mail,
+        ):
             with console.status(f"following about {readings} readings"):
                 begun = time.time()
                 wait(readings * EVERY_S / CUFFS + 2 * SETTLE_S, running)
@@ -110,6 +111,13 @@ def run(folder: Path, readings: int, kind: str, console: Console) -> None:
         f"Chromium {version}, {site.broker}", _readings(site, heard, told, (begun, until)), console
     )
     _tell_alerts(_alerts(heard, told, sent, alerts), console)
+
+
+def _listen(site: Site, user: str, heard: Heard, leaf: str) -> Mail:
+    """What that user may read of every box."""
+    name = {BOX: "box", CLOUD: "cloud"}[user]
+    password = site.house.folder / f"{name}.password"
+    return Mail(site.port, user, password, heard.hear, f"vitalgate/v1/{TENANT}/+/{leaf}")
 
 
 def _probe(site: Site, mail: Mail, page: Page) -> dict[str, float]:

@@ -42,24 +42,21 @@ def configure(*, json: bool, level: str = "INFO") -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Outlet(sys.stderr))),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Outlet())),
     )
 
 
 class _Outlet:
     """A stream that loses a line rather than the process: a full disk under a log must not stop what carries readings."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
     def write(self, text: str) -> int:
         with suppress(OSError):
-            return self._stream.write(text)
+            return sys.stderr.write(text)
         return len(text)
 
     def flush(self) -> None:
         with suppress(OSError):
-            self._stream.flush()
+            sys.stderr.flush()
 
 
 def redact(
@@ -72,5 +69,5 @@ def redact(
 
 
 def get(area: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger whose events carry `area`. Modules ask for theirs before `configure` is called: it takes hold at the first event."""
+    """A logger whose events carry `area`. It follows `configure` also where it was made before: modules make theirs at import."""
     return structlog.get_logger(area=area)

@@ -78,7 +78,7 @@ def test_a_second_agent_or_ingester_is_refused_and_the_first_goes_on(whole) -> N
 @pytest.mark.timeout(180)
 def test_what_cannot_start_says_why_in_a_sentence(whole, tmp_path: Path) -> None:
     whole.start_broker("iotcore")
-    whole.start_ward(*STEADY, "--seconds", "1")
+    whole.start_ward(*STEADY, "--seconds", "6")
     whole.start_edge()
     whole.bind_everybody()
     whole.end("edge")
@@ -111,6 +111,7 @@ def test_what_cannot_start_says_why_in_a_sentence(whole, tmp_path: Path) -> None
             refused(cloud, TEMPFAIL_EXIT, "not a database")
     with changed(whole.house.cloud, 'tenant = "demo"', 'tenant = "other"'):
         refused(cloud, CONFIG_EXIT, "demo", "other")
+    tmp_path.chmod(0o755)
     for told, word in (
         ('""', "no path"),
         (f'"{tmp_path}"', "other files"),
@@ -118,7 +119,6 @@ def test_what_cannot_start_says_why_in_a_sentence(whole, tmp_path: Path) -> None
     ):
         with changed(whole.house.cloud, f'"{store}"', told):
             refused(cloud, CONFIG_EXIT, "data_dir", word)
-    tmp_path.chmod(0o755)
     with changed(whole.house.cloud, "[mqtt]", '[mqtt]\nca_file = "nope.pem"'):
         refused(cloud, CONFIG_EXIT, "mqtt.ca_file", "nope.pem")
     port = int(re.findall(r"port = (\d+)", whole.house.cloud.read_text())[-1])
@@ -219,7 +219,7 @@ def test_a_ward_that_ends_and_comes_back_is_read_again(whole) -> None:
 @pytest.mark.timeout(240)
 def test_a_damaged_outbox_is_moved_aside_and_only_what_was_in_the_damage_is_missing(whole) -> None:
     whole.start_broker("iotcore")
-    whole.start_ward(*STEADY, "--every", "1", "--seconds", "25")
+    whole.start_ward(*STEADY, "--seconds", "30")
     whole.start_edge()
     whole.bind_everybody()
     whole.until("the ward to fall quiet", lambda: whole.truth().quiet, 60)
