@@ -142,6 +142,9 @@ def test_garbage_from_the_cloud_settles_nothing_and_stops_nothing(whole) -> None
     for payload in ANSWERS:
         client.send(payload, "down/ledger")
     whole.until("the ward to fall quiet", lambda: whole.truth().quiet, 60)
+    whole.until(
+        "all on the box", lambda: whole.status()["issued"] >= len(whole.truth().measured), 30
+    )
     before = whole.status()
 
     assert before["pending"] == before["issued"] == len(whole.truth().measured)
