@@ -233,7 +233,7 @@ def _tell_alerts(moments: Sequence[Sequence[float | None]], console: Console) ->
         ALERT_STEPS,
         moments,
         console,
-        note="single envelopes straight to the broker, 0.5 to 1 s apart",
+        note="single envelopes straight to the broker, 0.5 to 1 s apart; the receipt and the event go their ways side by side",
     )
 
 
