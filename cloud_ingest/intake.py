@@ -5,6 +5,7 @@ message came over: one from before a reconnect would name another message there.
 """
 
 import random
+import socket
 import struct
 import threading
 from collections.abc import Callable
@@ -146,6 +147,7 @@ class Intake:
         client.max_queued_messages_set(LETTERS_MAX)
         # Without this, a message that another thread sends would be written by that thread, beside the one that receives.
         client.on_socket_register_write = _leave_to_the_loop
+        client.on_socket_open = _at_once
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -325,3 +327,9 @@ class Intake:
 
 def _leave_to_the_loop(_client: Client, _data: object, _socket: object) -> None:
     """The receiving thread is woken by the client itself."""
+
+
+def _at_once(_client: Client, _data: object, sock: object) -> None:
+    """A receipt is a small packet: Nagle's algorithm would hold it for the other side's acknowledgement, 40 ms."""
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -45,6 +45,7 @@ password_file {folder}/passwords
 acl_file {folder}/acl
 persistence true
 persistence_location {folder}/
+set_tcp_nodelay true
 # Mosquitto's defaults drop what a client that is away has not fetched after 1,000 messages.
 max_queued_messages 0
 max_queued_bytes 0

@@ -43,9 +43,9 @@ class Processes:
         while self._running:
             self.end(self._running[-1][0])
 
-    def start(self, name: str, command: Sequence[str]) -> Path:
-        """Start one; gives its log."""
-        log = self.logs / f"{name}.log"
+    def start(self, name: str, command: Sequence[str], log: Path | None = None) -> Path:
+        """Start one; gives its log, which lies with the others unless it is said where."""
+        log = log or self.logs / f"{name}.log"
         with log.open("ab") as out:
             process = subprocess.Popen(
                 command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
@@ -59,8 +59,7 @@ class Processes:
 
     def end(self, name: str) -> None:
         """Ask it to end, wait END_S, then make it."""
-        process = next(process for known, process in self._running if known == name)
-        self._running = [(known, other) for known, other in self._running if known != name]
+        process = self._forget(name)
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
@@ -68,6 +67,21 @@ class Processes:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(END_S)
+
+    def kill(self, name: str) -> None:
+        """`kill -9`."""
+        process = self._forget(name)
+        process.kill()
+        process.wait(END_S)
+
+    def process(self, name: str) -> subprocess.Popen[bytes]:
+        """One that runs."""
+        return next(process for known, process in self._running if known == name)
+
+    def _forget(self, name: str) -> subprocess.Popen[bytes]:
+        process = self.process(name)
+        self._running = [(known, other) for known, other in self._running if known != name]
+        return process
 
     def check(self) -> None:
         """Raise DemoError where one has ended by itself."""

@@ -171,6 +171,7 @@ class Connection:
         sock = self._client.socket()
         if self.ended is not None or not isinstance(sock, socket.socket):
             raise BrokerError(self.ended or "the broker hung up at once")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Nagle: 40 ms a small packet
         self._sock = sock
         self._client.on_socket_close = self._on_socket_close
         self._client.on_socket_register_write = self._on_want_write

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import time
@@ -34,23 +33,20 @@ class Whole:
         self.commands: dict[str, tuple[str, ...]] = {}
         self._console: Console | None = None
 
-    def start(self, name: str) -> None:
-        self.running.start(name, self.commands[name])
+    def start(self, name: str, log: Path | None = None) -> None:
+        self.running.start(name, self.commands[name], log)
 
     def end(self, name: str) -> None:
         self.running.end(name)
 
     def kill(self, name: str) -> float:
         """`kill -9`; gives the moment (POSIX seconds) just before it."""
-        process = self.process(name)
         at = time.time()
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
-        self.running._running = [one for one in self.running._running if one[0] != name]
+        self.running.kill(name)
         return at
 
     def process(self, name: str) -> subprocess.Popen[bytes]:
-        return dict(self.running._running)[name]
+        return self.running.process(name)
 
     def start_broker(self, kind: str = "iotcore") -> None:
         folder = self.house.folder / "broker"

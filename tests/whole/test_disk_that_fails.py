@@ -1,8 +1,9 @@
 """A disk that shows room and takes nothing: a box must not let a cuff forget what it can't keep."""
 
+import os
 import resource
-import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,13 +21,8 @@ def test_a_box_whose_disk_takes_nothing_lets_no_cuff_forget(whole) -> None:
     whole.bind_everybody()
     whole.end("edge")
     # Its log goes elsewhere: what is asked here is what becomes of readings.
-    box = subprocess.Popen(
-        whole.commands["edge"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-    )
-    whole.running._running.append(("edge", box))
+    whole.start("edge", log=Path(os.devnull))
+    box = whole.process("edge")
     whole.until("the box to run", lambda: whole.status()["connected"], 30)
     since = time.time()
     resource.prlimit(box.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))

@@ -221,6 +221,32 @@ async def test_a_notification_goes_to_a_subscriber_only(air: Air, address: str) 
             assert not await cuff.notify(0x2A19, b"\x04")
 
 
+async def test_what_is_confirmed_while_a_client_unsubscribes_is_heard(
+    air: Air, address: str
+) -> None:
+    heard: list[bytes] = []
+    confirmed: list[bytes] = []
+
+    async def indicate(cuff: VirtualPeripheral, value: bytes) -> None:
+        if await cuff.indicate(0x2A35, value):
+            confirmed.append(value)
+
+    async with (
+        on_air(air, Cuff()) as cuff,
+        open_radio(address),
+        BleakClient(await find()) as client,
+    ):
+        for turns in range(30):
+            await client.start_notify("2a35", lambda _, data: heard.append(bytes(data)))
+            indicating = asyncio.create_task(indicate(cuff, bytes([turns])))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await client.stop_notify("2a35")
+            await indicating
+
+    assert heard == confirmed != []
+
+
 async def test_an_indication_without_a_subscription_is_no_confirmation(
     air: Air, address: str
 ) -> None:

@@ -305,11 +305,13 @@ class VirtualClient(BaseBleakClient):
             raise
 
     async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
-        """Unsubscribe."""
+        """Unsubscribe. What the device sends until it has heard of it is still handed on, as by bleak on BlueZ."""
         gatt = self._client()
         if characteristic.handle in self._subscribed:
-            self._unsubscribe(gatt, characteristic.handle)
-            await self._write_cccd(characteristic, 0)
+            try:
+                await self._write_cccd(characteristic, 0)
+            finally:
+                self._unsubscribe(gatt, characteristic.handle)
 
     def _unsubscribe(self, gatt: Client, handle: int) -> None:
         self._subscribed.discard(handle)
