@@ -1,12 +1,11 @@
-"""Blood Pressure Measurement 0x2A35 and the clocks beside it, both ways. Pure; tables and sources: README.md."""
+"""Blood Pressure Measurement 0x2A35, both ways. Pure; tables and sources: README.md."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from drivers.gatt.clocks import encode_stored_time
 from gateway.sdk import (
     Fields,
     Limit,
@@ -14,13 +13,11 @@ from gateway.sdk import (
     Reading,
     Special,
     StoredTime,
-    encode_date_time,
     encode_sfloat,
 )
 
 KIND = "blood_pressure"
 UNKNOWN_USER = 0xFF
-CLOCK_ADJUSTED_BY_HAND = 0x01
 
 Number = Decimal | Special
 Unit = Literal["mmHg", "kPa"]
@@ -85,17 +82,6 @@ def encode_measurement(told: Measurement) -> bytes:
     return bytes((flags,)) + pressures + tail
 
 
-def encode_stored_time(time: StoredTime) -> bytes:
-    """GATT Date Time, 7 octets, also where it is no real moment. Raises ValueError for another text than `StoredTime` has."""
-    numbers = re.fullmatch(
-        r"(\d{4,5})-(\d{2,3})-(\d{2,3})T(\d{2,3}):(\d{2,3}):(\d{2,3})", time.text
-    )
-    if numbers is None:
-        raise ValueError(f"{time.text!r} is no date and time")
-    year, *rest = map(int, numbers.groups())
-    return year.to_bytes(2, "little") + bytes(rest)
-
-
 def reading(data: bytes) -> Reading:
     """One indication as a reading. Raises PeerError."""
     told = decode_measurement(data)
@@ -135,23 +121,3 @@ def _status_marks(status: int) -> Iterator[str]:
             yield mark
     if pulse_range := PULSE_RANGE_MARKS.get(status & _PULSE_RANGE_BITS):
         yield pulse_range
-
-
-def decode_date_time(data: bytes) -> datetime | None:
-    """0x2A08: what the clock shows, or None where it isn't set. Raises PeerError."""
-    return Fields(data).date_time("date time").naive
-
-
-def decode_current_time(data: bytes) -> datetime | None:
-    """0x2A2B: what the clock shows, or None where it isn't set. Raises PeerError."""
-    fields = Fields(data)
-    shown = fields.date_time("date time").naive
-    fields.u8("day of week")
-    fraction = fields.u8("fractions of 256")
-    fields.u8("adjust reason")
-    return None if shown is None else shown + timedelta(seconds=fraction / 256)
-
-
-def encode_current_time(moment: datetime) -> bytes:
-    """0x2A2B to write: whole seconds, adjusted by hand."""
-    return encode_date_time(moment) + bytes((moment.isoweekday(), 0, CLOCK_ADJUSTED_BY_HAND))

@@ -6,17 +6,19 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from drivers.gatt.blood_pressure.codec import (
-    CLOCK_ADJUSTED_BY_HAND,
     KIND,
     PULSE_RANGE_MARKS,
     STATUS_MARKS,
     UNKNOWN_USER,
     Measurement,
     Number,
+    encode_measurement,
+)
+from drivers.gatt.clocks import (
+    CLOCK_ADJUSTED_BY_HAND,
     decode_current_time,
     decode_date_time,
     encode_current_time,
-    encode_measurement,
 )
 from gateway.sdk import (
     Limit,
@@ -123,13 +125,6 @@ def frame(
             status=status or None,
         )
     )
-
-
-def stored(moment: datetime | None) -> StoredTime:
-    """A record's time stamp; None is what a clock that was never set stores."""
-    if moment is None:
-        return StoredTime(None, "0000-00-00T00:00:00")
-    return StoredTime(moment, moment.isoformat(timespec="seconds"))
 
 
 def _number(part: Quantity | Limit | None) -> Number:
