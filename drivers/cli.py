@@ -1,4 +1,4 @@
-"""`vitalgate driver`: which drivers are installed, and what one makes of a capture. Talks to no device."""
+"""`vitalgate driver`: which drivers are installed, what one makes of a capture, and the checks. Talks to no device."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, cast
 import typer
 
 from device_profiles.loader import load_profiles
+from drivers.testing.cli import check
 from gateway.contract.capture import Capture, CaptureError, parse
 from gateway.contract.profile import Profile
 from gateway.contract.replay import Played, replay
@@ -19,6 +20,7 @@ from gateway.runtime.plugins import DRIVERS, found
 CAPTURE_BYTES_MAX = 100_000_000
 
 driver_app = typer.Typer(no_args_is_help=True, help="Drivers: how devices are talked to.")
+driver_app.command("check")(check)
 
 
 @driver_app.command("list")
@@ -44,7 +46,7 @@ def replay_capture(
     told = _read(capture)
     bound = _profile(told, capture, profile)
     driver = _driver(bound, capture)
-    played = replay(driver.open(UnitInfo(bound)), told.received)
+    played = replay(driver.open(UnitInfo(bound)), told.heard)
     for line in _lines(played):
         print(line)
     raise typer.Exit(0 if played.ending in (Ending.FINISHED, Ending.CLOSED) else 1)

@@ -14,6 +14,7 @@ from gateway.contract.authoring import (
     until_stored,
     wait,
 )
+from gateway.contract.broadcast import Between, BroadcastDriver, Overheard, Shows
 from gateway.contract.fields import Fields, Special, StoredTime, encode_date_time, encode_sfloat
 from gateway.contract.framing import FrameReader, Framing, LineFramed
 from gateway.contract.profile import Profile
@@ -49,6 +50,8 @@ __all__ = [
     "CONTRACT",
     "Asker",
     "Asking",
+    "Between",
+    "BroadcastDriver",
     "Closed",
     "Command",
     "Decode",
@@ -64,6 +67,7 @@ __all__ = [
     "Limit",
     "LineFramed",
     "Opened",
+    "Overheard",
     "Peer",
     "PeerError",
     "Profile",
@@ -78,6 +82,7 @@ __all__ = [
     "ReportFacts",
     "Session",
     "SetTimer",
+    "Shows",
     "Special",
     "Stored",
     "StoredTime",

@@ -37,7 +37,7 @@ Waiting = Generator[Command | None, Event | None, Event]
 
 
 class VisitClosed(Exception):  # noqa: N818 it is thrown into a flow to tell it, not raised as a fault
-    """The link is gone. A flow that holds readings back may catch it and yield `Report`s; nothing else is heard."""
+    """The link is gone, or the visit's time is up. A flow that holds readings back may catch it and yield `Report`s; nothing else is heard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,24 @@
-"""Captures: what a device said, as JSON lines that replay. Reading and writing their text, not files."""
+"""Captures: what a device said, as JSON lines that replay. Reading and writing their text, not files.
+
+The header; then one line for each thing heard, in order; then the keys that the visit must give:
+
+    {"capture": 1, "driver": "acme.glu", "profile": "acme/glu", ...}
+    {"at": 0.0, "opened": {"name": "GLU 7"}}
+    {"at": 0.7, "channel": "measurement", "hex": "0b0d00"}
+    {"at": 0.8, "refused": "read", "channel": "serial_number", "code": 10}
+    {"at": 0.9, "refused": "write", "channel": "racp", "hex": "0101", "reply": true, "code": 128}
+    {"keys": ["20260314-r-0"]}
+
+`opened` and `refused` (read, write, subscribe) may be left out, as in captures that were written before there were such
+lines: a question without an answer then costs the session its time-out, in which it may miss what came meanwhile.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from gateway.contract.session import Received
+from gateway.contract.session import Opened, Read, Received, Refused, Subscribe, Write
 
 LINES_MAX = 1_000_000
 # What json, float() and fromhex() raise over text that is no capture.
@@ -15,28 +29,56 @@ class CaptureError(ValueError):
     """A capture that can't be read: says the line and why."""
 
 
+Heard = Opened | Received | Refused
+
+
 @dataclass(frozen=True, slots=True)
 class Capture:
     """`header` names driver, profile, firmware, origin and licence; `keys` are those that the visit must give."""
 
     header: Mapping[str, str]
-    received: Sequence[Received]
+    heard: Sequence[Heard]
     keys: Sequence[str] = ()
+
+    @property
+    def opened(self) -> Opened:
+        """How the link opened; without facts, at the time of what was heard first, where the capture doesn't say."""
+        said = next((event for event in self.heard if isinstance(event, Opened)), None)
+        return said or Opened(min((event.at for event in self.heard), default=0.0))
+
+    @property
+    def told(self) -> Sequence[Received | Refused]:
+        """What the device told and refused."""
+        return [event for event in self.heard if not isinstance(event, Opened)]
 
 
 def dump(capture: Capture) -> Iterator[str]:
-    """Lines: the header, then `{"at","channel","hex"}` each, then `{"keys":[...]}`."""
+    """The lines of a capture."""
     yield json.dumps({"capture": 1, **capture.header})
-    for event in capture.received:
-        yield json.dumps({"at": event.at, "channel": event.channel, "hex": event.data.hex()})
+    for event in capture.heard:
+        yield json.dumps({"at": event.at, **_entry(event)})
     if capture.keys:
         yield json.dumps({"keys": list(capture.keys)})
+
+
+def _entry(event: Heard) -> Mapping[str, object]:
+    match event:
+        case Opened(_, facts):
+            return {"opened": dict(facts)}
+        case Received(_, channel, data):
+            return {"channel": channel, "hex": data.hex()}
+        case Refused(_, Write(channel, data, reply), code):
+            written = {"hex": data.hex(), "reply": reply}
+            return {"refused": "write", "channel": channel, **written, "code": code}
+        case Refused(_, command, code):
+            asked = "read" if isinstance(command, Read) else "subscribe"
+            return {"refused": asked, "channel": command.channel, "code": code}
 
 
 def parse(lines: Iterable[str]) -> Capture:
     """Read a capture. Raises CaptureError."""
     header: dict[str, str] | None = None
-    received: list[Received] = []
+    heard: list[Heard] = []
     keys: list[str] = []
     for number, line in enumerate(lines, 1):
         if number > LINES_MAX:
@@ -50,11 +92,28 @@ def parse(lines: Iterable[str]) -> Capture:
             elif "keys" in entry:
                 keys.extend(map(str, entry["keys"]))
             else:
-                received.append(
-                    Received(float(entry["at"]), str(entry["channel"]), bytes.fromhex(entry["hex"]))
-                )
+                heard.append(_heard(entry))
         except _MALFORMED as error:
             raise CaptureError(f"line {number}: {error!r} in {line[:80]!r}") from error
     if header is None:
         raise CaptureError("no header line")
-    return Capture(header, received, keys)
+    return Capture(header, heard, keys)
+
+
+def _heard(entry: Mapping[str, Any]) -> Heard:
+    at = float(entry["at"])
+    if "opened" in entry:
+        return Opened(at, {str(name): str(value) for name, value in entry["opened"].items()})
+    channel = str(entry["channel"])
+    match entry.get("refused"):
+        case None:
+            return Received(at, channel, bytes.fromhex(entry["hex"]))
+        case "read":
+            return Refused(at, Read(channel), int(entry["code"]))
+        case "subscribe":
+            return Refused(at, Subscribe(channel), int(entry["code"]))
+        case "write":
+            written = Write(channel, bytes.fromhex(entry["hex"]), bool(entry.get("reply", True)))
+            return Refused(at, written, int(entry["code"]))
+        case other:
+            raise ValueError(f"{other!r} can't be refused; read, write or subscribe")

@@ -18,6 +18,20 @@ class BleChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceData:
+    """Advertised data of a service: its UUID in full, lower case."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class MakerData:
+    """Advertised data of a maker: its company identifier (Bluetooth Assigned Numbers)."""
+
+    company: int
+
+
+@dataclass(frozen=True, slots=True)
 class SerialLine:
     """How the port is opened: `framing` as in `8N1`."""
 
@@ -72,6 +86,9 @@ class Profile:
     identity: IdentityRule
     clock: ClockRule = field(default_factory=ClockRule)
     channels: Mapping[str, BleChannel] = field(default_factory=dict[str, BleChannel])
+    advertised: Mapping[str, ServiceData | MakerData] = field(
+        default_factory=dict[str, ServiceData | MakerData]
+    )
     serial: SerialLine | None = None
     ranges: Mapping[str, Range] = field(default_factory=dict[str, Range])
     deletes_on_confirm: bool = False

@@ -108,8 +108,9 @@ class _Host:
                 self.played.ending, self.played.error = ending, error
 
     def _ask_peer(self, command: Subscribe | Write | Read) -> None:
-        for answer in self._peer.hear(command) if self._peer else ():
-            self.expect(self._now, replace(answer, at=self._now))
+        for answer in self._peer.hear(command) if self._peer is not None else ():
+            at = self._now + answer.at
+            self.expect(at, replace(answer, at=at))
 
     def _persist(self, readings: tuple[Reading, ...], cursor: str | None, *, answer: bool) -> None:
         if readings:
@@ -121,20 +122,28 @@ class _Host:
 
 
 def replay(
-    session: Session, heard: Iterable[Received | Refused | Closed], *, opened: Opened | None = None
+    session: Session,
+    heard: Iterable[Opened | Received | Refused | Closed],
+    *,
+    opened: Opened | None = None,
 ) -> Played:
-    """Play what was heard, at its own times, then fire what timers are left, then close the link."""
+    """Play what was heard, at its own times, then fire what timers are left, then close the link.
+
+    How the link opened stands in `heard` or in `opened`; else it did without facts, at the time of what was heard first.
+    """
     events = list(heard)
-    first = opened or Opened(min((event.at for event in events), default=0.0))
+    said = next((event for event in events if isinstance(event, Opened)), None)
+    first = opened or said or Opened(min((event.at for event in events), default=0.0))
     host = _Host(session, None, first.at)
     host.expect(first.at, first)
     for event in events:
-        host.expect(event.at, event)
+        if not isinstance(event, Opened):
+            host.expect(event.at, event)
     return host.run()
 
 
 def converse(session: Session, peer: Peer, opened: Opened, *, deadline_s: float) -> Played:
-    """A visit to a simulated device that answers at once."""
+    """A visit to a simulated device. In its answers `at` is so many seconds from now; 0 is at once."""
     host = _Host(session, peer, opened.at)
     host.expect(opened.at, opened)
     host.expect(opened.at + deadline_s, DeadlinePassed(opened.at + deadline_s))

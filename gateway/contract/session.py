@@ -19,7 +19,8 @@ class Reading:
     device's time can't be a datetime (month 13): kept as evidence. `offset`: user-facing time = `taken` + `offset`.
     `sequence` is a number stored *with* the record; a memory position is none. `ordinal` is the place among equal records
     of one dump, from the oldest. `context` is never in key or hash. `raw` is the frame it came in.
-    `pushed`: the device told of it by itself, right after measuring or when it next met a gateway.
+    `pushed`: the device told of it by itself, right after measuring or when it next met a gateway. `within_s`: the session
+    saw that it had not been made yet so many seconds before the event that it is told at; None where it can't have seen it.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Reading:
     marks: frozenset[str] = frozenset()
     raw: bytes = b""
     pushed: bool = False
+    within_s: float | None = None
 
 
 # world -> session. `at` is the only clock that a session sees: POSIX seconds by the box's clock.
@@ -80,7 +82,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The link is gone. May be answered with `Report` only."""
+    """The link is gone, or the visit's time is up. May be answered with `Report` only."""
 
     at: float
     why: str = ""

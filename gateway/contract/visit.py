@@ -137,8 +137,12 @@ class Visit:
         if self.over:
             return
         match happening:
-            case DeadlinePassed():
-                yield from self._end(Ending.DEADLINE)
+            case DeadlinePassed(at):
+                # What the session holds back is told as over a link that closed, or it would never be: the next visit may
+                # run into the same deadline.
+                yield from self._tell(Closed(at, Ending.DEADLINE))
+                if not self.over:
+                    yield from self._end(Ending.DEADLINE)
             case TimerDue(at, token):
                 name = self._names.pop(token, None)
                 if name is not None and self._timers.get(name) == token:
@@ -157,7 +161,7 @@ class Visit:
         closing = isinstance(event, Closed)
         told = 0
         try:
-            for command in self._session.on(event):
+            for command in self._answers(event):
                 told = _counted(told)
                 if closing and not isinstance(command, Report):
                     continue
@@ -168,6 +172,21 @@ class Visit:
             yield from self._end(Ending.PEER, fault)
         except Exception as bug:  # noqa: BLE001 a vendor's code ends here: what it reported is kept, the agent lives
             yield from self._end(Ending.BUG, bug)
+
+    def _answers(self, event: Event) -> Iterator[Command]:
+        answers: Iterator[Command] | None = None
+        while True:
+            try:
+                answers = iter(self._session.on(event)) if answers is None else answers
+                command = next(answers)
+            except StopIteration:
+                return
+            except Exception:
+                raise
+            except BaseException as order:
+                # `sys.exit()` in a driver is a bug of the driver's, and no order to the agent.
+                raise RuntimeError(f"raised {type(order).__name__}") from order
+            yield command
 
     def _effects(self, event: Event, command: Command) -> Iterator[Effect]:
         match command:

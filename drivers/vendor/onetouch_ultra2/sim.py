@@ -10,6 +10,7 @@ from drivers.vendor.onetouch_ultra2.codec import (
     LOWEST,
     RECORDS_MAX,
     UNIT,
+    DisplayUnit,
     Header,
     Meal,
     Record,
@@ -28,10 +29,11 @@ NOT_PLUGGED_IN = b"\0"
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """`copies`: how often it answers each command. `plugged_in`: else a single 00 is all that comes."""
+    """`copies`: how often it answers each command. `plugged_in`: else a single 00 is all that comes. `display`: its unit."""
 
     copies: int = 1
     plugged_in: bool = True
+    display: DisplayUnit = "MG/DL "
 
 
 class Ultra2Peer:
@@ -45,6 +47,15 @@ class Ultra2Peer:
         self._memory: deque[Record] = deque(maxlen=RECORDS_MAX)
         self._heard = b""
         self.erased = 0
+
+    @property
+    def remembered(self) -> int:
+        """How many records are in its memory."""
+        return len(self._memory)
+
+    def unplugged(self) -> None:
+        """The cable was pulled: half a command is forgotten."""
+        self._heard = b""
 
     def store(self, record: Record) -> Record | None:
         """Remember a measurement; the oldest one that had to go for it, if any."""
@@ -82,11 +93,11 @@ class Ultra2Peer:
             case "DMF":
                 yield encode_clock(self._clock())
             case "DMSU?":
-                yield wrap('SU?,"MG/DL "')
+                yield wrap(f'SU?,"{self._manners.display}"')
             case "DM?":
                 yield wrap("?P02.00.00 01/18/08")
             case "DMP":
-                yield encode_header(Header(len(self._memory), self._serial))
+                yield encode_header(Header(len(self._memory), self._serial, self._manners.display))
                 yield from map(encode_record, reversed(self._memory))
             case "DMZ":
                 self.erased += 1

@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from drivers.gatt.blood_pressure.codec import (
     Measurement,
-    decode_current_time,
     decode_measurement,
-    encode_current_time,
     encode_measurement,
-    encode_stored_time,
     reading,
 )
-from drivers.gatt.blood_pressure.sim import STATUS_BITS, CuffClock, CuffMemory, frame, stored
+from drivers.gatt.blood_pressure.sim import STATUS_BITS, CuffClock, CuffMemory, frame
+from drivers.gatt.clocks import (
+    decode_current_time,
+    encode_current_time,
+    encode_stored_time,
+    stored,
+)
 from gateway.contract.fields import Special, StoredTime
 from gateway.contract.session import PeerError
 from gateway.model.quantity import Limit, Quantity

@@ -9,6 +9,7 @@ import pytest
 
 import drivers.gatt.blood_pressure.session as driver
 from device_profiles.loader import load_profiles
+from drivers.gatt.introduction import ANSWER_S, TEXT_FACTS
 from gateway.contract.capture import parse
 from gateway.contract.profile import BleChannel, Profile
 from gateway.contract.replay import Played, converse, replay
@@ -166,7 +167,7 @@ def test_gaps_are_kept_after_discovery_and_around_the_clocks_write() -> None:
     assert commands(Opened(AT)) == [gap]
     assert commands(TimerFired(AT + 0.1, "settle")) == [
         Read("date_time"),
-        SetTimer("answer", driver.ANSWER_S),
+        SetTimer("answer", ANSWER_S),
     ]
     assert commands(Received(AT + 0.2, "date_time", KNOWN["date_time"])) == [gap]
     assert commands(TimerFired(AT + 1.3, "settle")) == [
@@ -272,7 +273,7 @@ def test_the_clock_is_held_beside_the_moment_at_which_it_was_read() -> None:
     told = replay(
         session,
         [
-            *(Refused(AT + 0.1, Read(name), 1) for name in (*driver.TEXT_FACTS, "system_id")),
+            *(Refused(AT + 0.1, Read(name), 1) for name in (*TEXT_FACTS, "system_id")),
             Received(AT + 0.4, "date_time", KNOWN["date_time"]),
         ],
         opened=Opened(AT),
@@ -302,7 +303,7 @@ def test_a_system_id_of_zeros_is_none() -> None:
 def test_the_upload_of_an_aandd_cuff_is_read_as_its_session_says() -> None:
     capture = parse((CAPTURES / "aandd_upload.jsonl").read_text().splitlines())
 
-    told = replay(driver.DRIVER.open(UNIT), capture.received)
+    told = replay(driver.DRIVER.open(UNIT), capture.heard)
 
     assert systolics(told) == ["138", "131"]
     assert [r.taken for r in told.readings] == [
@@ -315,7 +316,7 @@ def test_the_upload_of_an_aandd_cuff_is_read_as_its_session_says() -> None:
 def test_the_upload_of_two_users_keeps_them_apart() -> None:
     capture = parse((CAPTURES / "two_users.jsonl").read_text().splitlines())
 
-    told = replay(driver.DRIVER.open(UnitInfo(GENERIC)), capture.received)
+    told = replay(driver.DRIVER.open(UnitInfo(GENERIC)), capture.heard)
 
     assert [(r.slot, str(r.parts["pulse_rate"].number)) for r in told.readings] == [  # type: ignore[union-attr]
         ("1", "64"),

@@ -21,7 +21,7 @@ from drivers.sim.scenarios import METER_HISTORY, Orders, Scenario, plan
 from drivers.sim.truth import AlertDue
 from gateway.model.quantity import Limit, Quantity
 
-ORDERS = Orders(seed=7, every_s=5.0, cuffs=4, meters=2)
+ORDERS = Orders(seed=7, every_s=5.0, cuffs=4, meters=2, ble_meters=2)
 MINUTE_S = 60
 
 
@@ -57,7 +57,7 @@ def test_every_measurement_of_a_device_has_a_second_of_its_own(scenario: Scenari
 
 def test_the_kill_fleet_has_as_many_as_ordered_and_raises_nothing() -> None:
     devices = plan(Scenario.KILL, ORDERS)
-    assert [d.kind for d in devices] == ["blood_pressure"] * 4 + ["glucose"] * 2
+    assert [d.kind for d in devices] == ["blood_pressure"] * 4 + ["glucose"] * 4
     for device in devices:
         acts = tuple(islice(coming(device), 180))
         assert judged(acts) == acts
@@ -83,6 +83,7 @@ def test_the_demo_is_due_exactly_one_alert_for_each_person_in_danger() -> None:
     assert alerts == {
         "5181100001": [("BP-CRISIS", "live", -120)],
         "5181100003": [("BP-CRISIS", "late", -10_800)],
+        "00000001": [("GLU-L2", "live", -900)],
         "VGM00001Y": [("GLU-L2", "live", -600)],
         "VGM00002Y": [("GLU-L2", "late", -18_000)],
     }
@@ -93,7 +94,7 @@ def test_the_demo_shows_what_it_promises() -> None:
     assert sum(d.kind == "blood_pressure" for d in devices.values()) >= 4
     assert sum(d.kind == "glucose" for d in devices.values()) >= 2
     assert [d.serial for d in devices.values() if d.clock.dead] == ["VC200-0004"]
-    assert [d.serial for d in devices.values() if d.hangs_up] == ["VC200-0005"]
+    assert [d.serial for d in devices.values() if d.hangs_up] == ["VC200-0005", "00000001"]
     past = devices["VGM00001Y"].history
     assert len(past) == METER_HISTORY
     assert [a.parts["value"] for a in past if isinstance(a.parts["value"], Limit)] == [

@@ -178,7 +178,7 @@ def test_a_dump_that_stops_early_is_told_of_not_at_all() -> None:
 @pytest.mark.parametrize("at", [0.6, 1.2, 1.6, 1.9])
 def test_a_link_that_closes_in_a_dump_tells_nothing_and_leaves_the_cursor(at: float) -> None:
     capture = parse((CAPTURES / "answered_twice.jsonl").read_text().splitlines())
-    heard = [event for event in capture.received if event.at < at]
+    heard = [event for event in capture.heard if event.at < at]
 
     told = replay(driver.DRIVER.open(UnitInfo(PROFILE)), [*heard, Closed(at)], opened=Opened(0.0))
 
@@ -380,7 +380,7 @@ def test_a_dump_seen_at_any_moments_gives_each_record_exactly_once(seed: int) ->
 def test_the_dump_of_500_records_is_read_whole() -> None:
     capture = parse((CAPTURES / "dump_500.jsonl").read_text().splitlines())
 
-    told = replay(driver.DRIVER.open(UnitInfo(PROFILE)), capture.received)
+    told = replay(driver.DRIVER.open(UnitInfo(PROFILE)), capture.heard)
 
     readings: Sequence[Reading] = told.readings
     assert len(readings) == 500
@@ -398,7 +398,7 @@ def test_the_dump_of_500_records_is_read_whole() -> None:
 def test_the_dump_that_came_twice_is_read_once() -> None:
     capture = parse((CAPTURES / "answered_twice.jsonl").read_text().splitlines())
 
-    told = replay(driver.DRIVER.open(UnitInfo(PROFILE)), capture.received)
+    told = replay(driver.DRIVER.open(UnitInfo(PROFILE)), capture.heard)
 
     assert values(told) == ["176", "105", "81"]
     assert told.facts[0]["serial_number"] == "GMF600DCY"
@@ -408,7 +408,7 @@ def test_the_dump_that_came_twice_is_read_once() -> None:
 def test_a_replay_repeats() -> None:
     capture = parse((CAPTURES / "dump_500.jsonl").read_text().splitlines())
 
-    first, second = (replay(driver.DRIVER.open(UnitInfo(PROFILE)), capture.received) for _ in "ab")
+    first, second = (replay(driver.DRIVER.open(UnitInfo(PROFILE)), capture.heard) for _ in "ab")
 
     assert first.readings == second.readings
     assert first.cursor == second.cursor

@@ -1,0 +1,213 @@
+"""A driver under test, and the bench on which a check tries it. Pure; judges nothing."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from drivers.testing.disk import Disk, content_of
+from drivers.testing.quality import Quality
+from drivers.testing.subject import Act, DeviceClock, Hours, Specimen, Subject
+from drivers.testing.visiting import CALM, Mishap, Went, visit
+from gateway.contract.capture import Capture
+from gateway.contract.profile import Profile
+from gateway.contract.session import Reading, Received
+from gateway.contract.visit import Ending
+from gateway.model.quantity import Limit, Quantity
+
+BETWEEN_ACTS_S = 600.0
+BETWEEN_VISITS_S = 60.0
+EPOCH_BY_DEFAULT = datetime(2000, 1, 1)  # noqa: DTZ001 a device's clock has no zone
+HEX_OCTETS_MAX = 24
+MOST = 50_000  # no bound: that of the judge
+ADVERT = "advert"
+CONTEXT = "context_"  # so begin marks and entries that say what is wrong with the context
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One thing tried: the input in words, and why it failed, if it did."""
+
+    input: str
+    why: str | None = None
+
+
+Trials = Iterator[Trial]
+Parts = Mapping[str, Quantity | Limit]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A driver with one of its profiles. `captures` are those of that profile, by name.
+
+    `most`: so many inputs of a check that draws them at random, or from more than it can walk through.
+    """
+
+    subject: Subject
+    profile: Profile
+    quality: Quality
+    captures: Mapping[str, Capture]
+    seed: int
+    most: int = MOST
+
+    @property
+    def manners(self) -> Sequence[str]:
+        """All the ways in which its device behaves, the usual one first."""
+        return ("", *self.quality.manners)
+
+    @property
+    def unit(self) -> str:
+        """The first unit that it names: the usual one."""
+        return self.quality.units[0]
+
+    @property
+    def keeps(self) -> bool:
+        """Whether its device still has a record that went wrong on the way: a cuff has forgotten it, an advertiser never had a memory."""
+        return not self.profile.deletes_on_confirm and self.profile.link != ADVERT
+
+    def sample(self, number: int) -> Act:
+        """A measurement in the usual unit."""
+        return self.subject.sample(number, self.unit)
+
+
+class Bench:
+    """One device with its clock, the disk that its readings go to, and the time that passes for both."""
+
+    def __init__(self, case: Case, manner: str = "") -> None:
+        """A new device with an empty memory and a clock that is right."""
+        epochs = case.profile.identity.reset_epochs
+        self.case, self.hours, self.disk = case, Hours(), Disk(case.profile)
+        self.clock = DeviceClock(self.hours, epochs[0] if epochs else EPOCH_BY_DEFAULT)
+        self.measured: Counter[str] = Counter()
+        self.specimen: Specimen = case.subject.specimen(case.profile, self.clock, manner)
+
+    def measure(self, act: Act, after_s: float = BETWEEN_ACTS_S) -> datetime:
+        """Let some time pass, and measure. What the device's clock showed then."""
+        self.hours.at += after_s
+        self.specimen.measure(act)
+        self.measured[content_of(act.parts)] += 1
+        return self.clock.shows()
+
+    def fill(self, *, dead_clock: bool = True) -> None:
+        """Three records with different values; the first from when the battery had been out, if asked for."""
+        if dead_clock:
+            self.specimen.reset_battery()
+            self.measure(self.case.sample(0))
+            self.clock.set(self.hours.local)
+        else:
+            self.measure(self.case.sample(0))
+        self.measure(self.case.sample(1))
+        self.measure(self.case.sample(2))
+
+    def visit(self, mishap: Mishap = CALM, specimen: Specimen | None = None) -> Went:
+        """Let some time pass, and read the device; `specimen` may stand between."""
+        self.hours.at += BETWEEN_VISITS_S
+        asked, driver = specimen or self.specimen, self.case.subject.driver
+        return visit(driver, self.case.profile, asked, self.disk, mishap, hours=self.hours)
+
+
+def filled(case: Case, manner: str = "", *, dead_clock: bool = True) -> Bench:
+    """A bench with three records in the device."""
+    bench = Bench(case, manner)
+    bench.fill(dead_clock=dead_clock)
+    return bench
+
+
+def shape(reading: Reading) -> str:
+    """All that a reading says, but for the frame it came in and how long that took."""
+    context = dict(sorted(reading.context.items()))
+    return repr(replace(reading, raw=b"", context=context, within_s=None))
+
+
+def shapes(readings: Sequence[Reading]) -> Counter[str]:
+    """The same of many, counted."""
+    return Counter(map(shape, readings))
+
+
+def fault(went: Went, *, may_break_off: bool = True) -> str | None:
+    """What no visit may do: raise anything but PeerError, or last until its deadline."""
+    match went.ending:
+        case Ending.BUG:
+            return f"raised {went.ended}; a session may raise PeerError only"
+        case Ending.DEADLINE:
+            return "waited until the deadline of the visit; it has to end by itself"
+        case None:
+            return f"never ended: {went.error}"
+        case Ending.PEER if not may_break_off:
+            return f"broke off, though nothing was wrong: {went.ended}"
+        case _:
+            return None
+
+
+def unlike(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
+    """How readings differ from those expected, or None."""
+    strange, missing = shapes(told) - shapes(expected), shapes(expected) - shapes(told)
+    if strange:
+        return f"tells of {next(iter(strange))}" + (
+            f" instead of {next(iter(missing))}" if missing else ", which was not measured"
+        )
+    return f"does not tell of {next(iter(missing))}" if missing else None
+
+
+def strange(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
+    """A reading that is told and was not expected, or None.
+
+    Context that came in a frame of its own may be missing: it names no measurement, and judges none.
+    """
+    more = measurements(told) - measurements(expected)
+    poorer = [one for one in told if not any(_tells_no_more(one, other) for other in expected)]
+    if not more and not poorer:
+        return None
+    return f"tells of {next(iter(more), None) or shape(poorer[0])}, which was not measured"
+
+
+def measurements(readings: Sequence[Reading]) -> Counter[str]:
+    """What readings say without their context, counted."""
+    return Counter(_measurement(one) for one in readings)
+
+
+def _tells_no_more(one: Reading, other: Reading) -> bool:
+    said = {(name, told) for name, told in one.context.items() if not name.startswith(CONTEXT)}
+    return _measurement(one) == _measurement(other) and said <= set(other.context.items())
+
+
+def _measurement(reading: Reading) -> str:
+    marks = frozenset(mark for mark in reading.marks if not mark.startswith(CONTEXT))
+    bare = replace(reading, raw=b"", context={}, marks=frozenset(), within_s=None)
+    return repr((sorted(marks), bare))
+
+
+def not_exact(
+    disk: Disk, expected: Counter[str], allowed: Counter[str] | None = None
+) -> str | None:
+    """Why what is on disk is not each measurement once, or None. `allowed`: contents that may be there more often."""
+    if disk.clashes:
+        return f"two measurements of different content got one key, {disk.clashes[0]}"
+    held = disk.contents
+    if lost := (expected - held).total():
+        others = (held - expected).total()
+        more = f", and {others} that nobody measured" if others else ""
+        return f"{lost} of {expected.total()} measurements are on no disk{more}"
+    if doubled := (held - expected - (allowed or Counter())).total():
+        return f"{doubled} of {expected.total()} measurements are on disk under two keys"
+    return None
+
+
+def shown(packet: Received) -> str:
+    """A packet for people: channel and octets, the end left out where there are many."""
+    octets = packet.data[:HEX_OCTETS_MAX].hex(" ")
+    more = f" … ({len(packet.data)} octets)" if len(packet.data) > HEX_OCTETS_MAX else ""
+    return f"{packet.channel} {octets or 'without octets'}{more}"
+
+
+def nothing_to_try(what: str) -> Trials:
+    """The check can't be held: that is a failure, unless it is exempted with a reason."""
+    yield Trial("quality.toml", f"nothing to try: {what}")
+
+
+def parts_in_words(parts: Parts) -> str:
+    """What a device shows, with all its digits."""
+    return ", ".join(
+        f"{name} {part.value if isinstance(part, Limit) else f'{part.number} {part.unit}'}"
+        for name, part in sorted(parts.items())
+    )

@@ -1,0 +1,116 @@
+"""Checks of what a reading means: off the scale, units, control solution, impossible times. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from drivers.testing.case import (
+    Bench,
+    Case,
+    Trial,
+    Trials,
+    fault,
+    nothing_to_try,
+    parts_in_words,
+)
+from drivers.testing.subject import Act
+from gateway.model.quantity import Limit
+
+CONTROL = "control"
+AHEAD = timedelta(days=1)
+
+
+def lo_hi_are_limits(case: Case) -> Trials:
+    """LO and HI are told as a Limit, never as a number, and leave the parts beside them alone."""
+    if not any(case.quality.limits.values()):
+        yield from nothing_to_try("limits names no part that shows LO or HI")
+    for part, shown in case.quality.limits.items():
+        for limit in map(Limit, shown):
+            for unit in case.quality.units:
+                act = case.subject.sample(0, unit)
+                beyond = replace(act, parts={**act.parts, part: limit})
+                yield _told_as_measured(case, beyond, f"{part} {limit.value} the scale, {unit}")
+
+
+def units_are_read(case: Case) -> Trials:
+    """Numbers are told in the unit that the record is in, with the digits shown, whatever the device's display is set to."""
+    for manner in case.manners:
+        for unit in case.quality.units:
+            act = case.subject.sample(1, unit)
+            yield _told_as_measured(case, act, f"{unit}{f' ({manner})' if manner else ''}", manner)
+
+
+def control_is_marked(case: Case) -> Trials:
+    """A measurement of control solution bears the mark `control`; one of a person does not."""
+    if not case.quality.control:
+        yield from nothing_to_try("control is false")
+        return
+    person = case.sample(0)
+    solution = replace(case.sample(1), marks=case.sample(1).marks | {CONTROL})
+    for acts in ([solution], [person], [person, solution, person]):
+        bench = Bench(case)
+        for act in acts:
+            bench.measure(act)
+        went = bench.visit()
+        told = [CONTROL in reading.marks for reading in went.readings]
+        expected = [CONTROL in act.marks for act in acts]
+        words = ", ".join("control" if marked else "person" for marked in expected)
+        why = fault(went) or (
+            None if told == expected else f"marks of control are {told}; they should be {expected}"
+        )
+        yield Trial(words, why)
+
+
+def bad_clock_keeps_value(case: Case) -> Trials:
+    """A time that is no moment, or is years off, costs the time and never the measurement."""
+    for text in case.quality.bad_times:
+        bench, acts = Bench(case), [case.sample(n) for n in range(3)]
+        bench.measure(acts[0])
+        bench.measure(replace(acts[1], raw_time=text))
+        bench.measure(acts[2])
+        yield Trial(f"a record with the time {text}", _lost(bench, acts) or _dated(bench, acts[1]))
+    bench = Bench(case)
+    bench.specimen.reset_battery()
+    bench.measure(case.sample(0))
+    yield Trial("a clock that starts at its epoch", _lost(bench, [case.sample(0)]))
+    bench = Bench(case)
+    bench.clock.set(bench.hours.local + AHEAD)
+    bench.measure(case.sample(0))
+    yield Trial(f"a clock that is {AHEAD} ahead", _lost(bench, [case.sample(0)]))
+
+
+def _told_as_measured(case: Case, act: Act, label: str, manner: str = "") -> Trial:
+    bench = Bench(case, manner)
+    bench.measure(act)
+    went = bench.visit()
+    why = fault(went, may_break_off=False)
+    if len(went.readings) != 1:
+        why = why or f"1 was measured, {len(went.readings)} are told"
+    for reading in went.readings:
+        if parts_in_words(reading.parts) != parts_in_words(act.parts):
+            why = (
+                why or f"shows {parts_in_words(act.parts)}, told as {parts_in_words(reading.parts)}"
+            )
+    return Trial(label, why)
+
+
+def _lost(bench: Bench, acts: Sequence[Act]) -> str | None:
+    went = bench.visit()
+    expected, told = (
+        Counter(parts_in_words(one.parts) for one in many)
+        for many in (acts, bench.disk.readings.values())
+    )
+    if missing := expected - told:
+        return f"does not tell of {next(iter(missing))}; the visit {went.ended}"
+    return fault(went)
+
+
+def _dated(bench: Bench, act: Act) -> str | None:
+    bad = [
+        one
+        for one in bench.disk.readings.values()
+        if parts_in_words(one.parts) == parts_in_words(act.parts)
+    ]
+    dated = [one for one in bad if one.taken is not None]
+    return f"the record is told with the time {dated[0].taken}" if dated else None

@@ -1,0 +1,130 @@
+"""Checks of one visit against itself: captures, repetition, both directions of the codec. Pure."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from itertools import zip_longest
+
+from drivers.testing.case import (
+    Bench,
+    Case,
+    Parts,
+    Trial,
+    Trials,
+    fault,
+    filled,
+    nothing_to_try,
+    parts_in_words,
+    unlike,
+)
+from drivers.testing.disk import keys_of
+from drivers.testing.subject import SAMPLES_MAX, Act
+from gateway.contract.capture import Capture
+from gateway.contract.replay import Played, replay
+from gateway.contract.session import Reading, UnitInfo
+from gateway.contract.visit import Ending
+
+SAMPLES_A_VISIT = 10
+
+
+def replay_matches(case: Case) -> Trials:
+    """Each capture gives the keys that stand in it."""
+    if not case.captures:
+        yield from nothing_to_try(f"no capture is of profile {case.profile.id}")
+    for name, capture in case.captures.items():
+        yield Trial(f"capture {name}", _mismatch(case, capture))
+
+
+def replay_repeats(case: Case) -> Trials:
+    """The same said again gives the same, also when other devices were visited in between."""
+    for name, capture in case.captures.items():
+        first, second = _play(case, capture), _play(case, capture)
+        why = unlike(second.readings, first.readings)
+        yield Trial(f"capture {name}, twice", _repeated(why, first.cursor, second.cursor))
+    for manner in case.manners:
+        one, other = filled(case, manner), filled(case, manner)
+        first_went = one.visit()
+        for another in case.manners:
+            filled(case, another).visit()
+        why = unlike(other.visit().readings, first_went.readings)
+        yield Trial(
+            f"two devices with equal memories{_manner(manner)}",
+            _repeated(why, one.disk.cursor, other.disk.cursor),
+        )
+
+
+def _repeated(why: str | None, first: str | None, second: str | None) -> str | None:
+    if why is None and first != second:
+        why = f"gives the cursor {second!r} after {first!r}"
+    return why and f"the second time {why}"
+
+
+def both_ways(case: Case) -> Trials:
+    """What the device's side encodes, the driver decodes to the same; and each frame encodes to itself again."""
+    for unit in case.quality.units:
+        for start in range(0, SAMPLES_MAX, SAMPLES_A_VISIT):
+            numbers = range(start, start + SAMPLES_A_VISIT)
+            acts = [case.subject.sample(number, unit) for number in numbers]
+            yield from _there_and_back(case, acts, f"samples {start} to {numbers[-1]} in {unit}")
+    for name, capture in case.captures.items():
+        for place, reading in enumerate(_play(case, capture).readings, 1):
+            yield Trial(f"capture {name}, reading {place}", _not_echoed(case, reading))
+
+
+def _there_and_back(case: Case, acts: Sequence[Act], label: str) -> Trials:
+    bench = Bench(case)
+    measured = [_measured(act, bench.measure(act)) for act in acts]
+    went = bench.visit()
+    told = [_told(reading, act) for reading, act in zip(went.readings, acts, strict=False)]
+    why = fault(went, may_break_off=False)
+    if len(went.readings) != len(acts):
+        why = why or f"{len(acts)} were measured, {len(went.readings)} are told"
+    for was, came in zip(measured, told, strict=False):
+        if was != came:
+            why = why or f"measured: {was}; told: {came}"
+    yield Trial(label, why)
+    for reading in went.readings:
+        yield Trial(f"{label}: {reading.raw.hex(' ')}", _not_echoed(case, reading))
+
+
+def _measured(act: Act, taken: datetime) -> str:
+    return _words(act.parts, taken, act.slot, act.marks)
+
+
+def _told(reading: Reading, act: Act) -> str:
+    # Marks that the device sets by itself are its own business.
+    return _words(reading.parts, reading.taken, reading.slot, reading.marks & act.marks)
+
+
+def _words(parts: Parts, taken: datetime | None, slot: str | None, marks: AbstractSet[str]) -> str:
+    when = taken.isoformat() if taken else "no time"
+    return "  ".join((parts_in_words(parts), when, f"user {slot}", *sorted(marks)))
+
+
+def _not_echoed(case: Case, reading: Reading) -> str | None:
+    if not reading.raw:
+        return "the reading carries no `raw`: the frame that it came in is its evidence"
+    again = case.subject.echo(reading.raw)
+    return None if again == reading.raw else f"encodes to {again.hex(' ')} again"
+
+
+def _mismatch(case: Case, capture: Capture) -> str | None:
+    played = _play(case, capture)
+    if played.ending is Ending.BUG:
+        return f"raised {type(played.error).__name__}: {played.error}"
+    keys = keys_of(played.readings, case.profile)
+    if not capture.keys:
+        return f"states no keys; if what it tells is right, they are {keys}"
+    if keys == list(capture.keys):
+        return None
+    pairs = enumerate(zip_longest(keys, capture.keys, fillvalue="none"), 1)
+    at, told, stated = next((n, *pair) for n, pair in pairs if pair[0] != pair[1])
+    return f"reading {at} has the key {told}; the capture states {stated}"
+
+
+def _play(case: Case, capture: Capture) -> Played:
+    return replay(case.subject.driver.open(UnitInfo(case.profile)), capture.heard)
+
+
+def _manner(manner: str) -> str:
+    return f" ({manner})" if manner else ""

@@ -1,0 +1,100 @@
+"""Finds subjects among the installed packages, and reads what lies beside them. The kit's only reader of files."""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from device_profiles.loader import load_profiles
+from drivers.testing.case import Case
+from drivers.testing.judge import CHECKS
+from drivers.testing.quality import parse_quality
+from drivers.testing.subject import Subject
+from gateway.contract.capture import Capture, CaptureError, parse
+from gateway.runtime.errors import ConfigError
+from gateway.runtime.plugins import DRIVERS, found
+
+SUBJECTS = "gateway.subjects"
+CAPTURES_MAX = 200
+FILE_BYTES_MAX = 10_000_000
+
+
+def offered() -> Sequence[str]:
+    """Drivers that have a subject, by name. Raises ConfigError where two packages claim one name."""
+    return sorted(found(SUBJECTS))
+
+
+def cases(driver: str, seed: int) -> list[Case]:
+    """The driver with each of its profiles. Raises ConfigError where it has no subject, or its files can't be read."""
+    points = found(SUBJECTS)
+    if driver not in points:
+        known = "is no driver" if driver not in found(DRIVERS) else "offers no subject to the kit"
+        raise ConfigError(
+            "installed plugins", driver, known, f"one of {', '.join(sorted(points)) or 'none'}"
+        )
+    module = points[driver].module
+    try:
+        subject = cast("Subject", points[driver].load())
+    except (ImportError, AttributeError) as fault:
+        raise ConfigError(
+            module, driver, f"does not load: {fault}", "a module that does"
+        ) from fault
+    return cases_of(subject, _home(module), seed)
+
+
+def cases_of(subject: Subject, home: Path, seed: int) -> list[Case]:
+    """A subject with the files in its folder. Raises ConfigError."""
+    file = home / "quality.toml"
+    quality = parse_quality(_text(file), str(file), list(CHECKS))
+    profiles = load_profiles()
+    captures = _captures(home)
+    missing = [name for name in quality.profiles if name not in profiles]
+    if missing:
+        raise ConfigError(
+            str(file),
+            "profiles",
+            f"{missing[0]!r} is no profile",
+            "ids as in `vitalgate profile list`",
+        )
+    return [
+        Case(subject, profiles[name], quality, _of(name, captures), seed)
+        for name in quality.profiles
+    ]
+
+
+def _home(module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None, f"{module} was imported before"
+    assert spec.origin is not None, f"{module} has a file"
+    return Path(spec.origin).parent
+
+
+def _captures(home: Path) -> Mapping[str, Capture]:
+    paths = sorted((home / "captures").glob("*.jsonl"))
+    if len(paths) > CAPTURES_MAX:
+        raise ConfigError(
+            str(home / "captures"), "*.jsonl", f"{len(paths)} captures", f"at most {CAPTURES_MAX}"
+        )
+    return {path.name: _capture(path) for path in paths}
+
+
+def _capture(path: Path) -> Capture:
+    try:
+        return parse(_text(path).splitlines())
+    except CaptureError as error:
+        raise ConfigError(str(path), "(file)", str(error), "a capture that can be read") from error
+
+
+def _of(profile: str, captures: Mapping[str, Capture]) -> Mapping[str, Capture]:
+    return {name: one for name, one in captures.items() if one.header.get("profile") == profile}
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            told = file.read(FILE_BYTES_MAX + 1)
+        if len(told) > FILE_BYTES_MAX:
+            raise ConfigError(str(path), "(file)", f"over {FILE_BYTES_MAX} bytes", "a smaller one")
+        return told.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "(file)", f"can't be read: {error}", "a text file") from error
