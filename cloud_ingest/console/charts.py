@@ -41,13 +41,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart. `start` and `end` are POSIX seconds; `away` says that the time series can't be read now."""
+    """A chart. `start` and `end` are POSIX seconds; `band` is None for a kind without one; `away` says that the time series can't be read now."""
 
     kind: str
     unit: str
     start: float
     end: float
-    band: tuple[float, float]
+    band: tuple[float, float] | None
     limits: Sequence[Line]
     dots: Sequence[Dot]
     away: bool
@@ -66,13 +66,14 @@ def build_chart(
     }
     flags = {flag.key: flag.severity for flag in views.flags(patient, now_us - reach_us)}
     unit = _unit(kind, viewer, [one for one in told.values() if one])
+    band = LIMITS[kind].band
     first_us = min((point.time_us for point in points), default=now_us)
     return Chart(
         kind=kind,
         unit=unit_name(unit),
         start=(first_us if days == 0 else now_us - reach_us) / 1e6,
         end=max(now_us, *(point.time_us for point in points)) / 1e6 if points else now_us / 1e6,
-        band=(in_unit(LIMITS[kind].band[0], unit), in_unit(LIMITS[kind].band[1], unit)),
+        band=(in_unit(band[0], unit), in_unit(band[1], unit)) if band else None,
         limits=[
             Line(in_unit(limit, unit), viewer.words(f"limit.{kind}.{turn}"), outermost=turn == 0)
             for turn, limit in enumerate(LIMITS[kind].alert)
@@ -117,8 +118,10 @@ def _dot(
 def _ends(point: Point, unit: str) -> tuple[float | None, float | None]:
     if point.kind == BLOOD_PRESSURE.name:
         return _number(point, "diastolic"), _number(point, "systolic")
-    value = _number(point, "value")
-    return (None if value is None else converted(value, unit)), None
+    value = _number(point, LIMITS[point.kind].part)
+    if value is None or point.kind != GLUCOSE.name:
+        return value, None
+    return converted(value, unit), None
 
 
 def _number(point: Point, name: str) -> float | None:

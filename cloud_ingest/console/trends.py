@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from cloud_ingest.stores.series import Point, Series
-from gateway.model.kinds import BLOOD_PRESSURE, GLUCOSE, MGDL_PER_MMOLL
+from gateway.model.kinds import BLOOD_PRESSURE, BODY_WEIGHT, GLUCOSE, KETONE, MGDL_PER_MMOLL
 from gateway.runtime.clock import Clock
 from gateway.runtime.errors import StoreError
 
@@ -24,10 +24,13 @@ FUTURE_US = DAY_US  # a device's clock may run ahead
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a chart draws besides the readings, in stored units. `part` is the one that a small trend follows."""
+    """What a chart draws besides the readings, in stored units. `part` is the one that a small trend follows.
+
+    A kind without a published range that holds for everybody has no `band` and no `alert`.
+    """
 
     part: str
-    band: tuple[float, float]
+    band: tuple[float, float] | None
     alert: tuple[float, ...]
 
 
@@ -36,6 +39,8 @@ class Limits:
 LIMITS = {
     BLOOD_PRESSURE.name: Limits("systolic", (85.0, 135.0), (180.0, 120.0)),
     GLUCOSE.name: Limits("value", (70.0, 180.0), (54.0,)),
+    KETONE.name: Limits("value", None, ()),
+    BODY_WEIGHT.name: Limits("weight", None, ()),
 }
 # The same limits as they are published in mmol/L: a converted 70 (3.885) is not the printed 3.9.
 PUBLISHED_MMOL = {54.0: 3.0, 70.0: 3.9, 180.0: 10.0}
@@ -43,10 +48,10 @@ PUBLISHED_MMOL = {54.0: 3.0, 70.0: 3.9, 180.0: 10.0}
 
 @dataclass(frozen=True, slots=True)
 class Spark:
-    """A small trend as SVG coordinates."""
+    """A small trend as SVG coordinates. `limit_y` is None where the kind has no limit."""
 
     line: str
-    limit_y: float
+    limit_y: float | None
     x: float
     y: float
 
@@ -118,7 +123,9 @@ def spark(kind: str, points: Sequence[Point]) -> Spark | None:
     if len(heights) < 2:  # noqa: PLR2004 one point is no trend
         return None
     scaled = [one for one in heights if math.isfinite(one)]
-    low, high = min([*scaled, limits.alert[0]]), max([*scaled, limits.alert[0]])
+    limit = limits.alert[0] if limits.alert else None
+    bounds = scaled if limit is None else [*scaled, limit]
+    low, high = min(bounds, default=0.0), max(bounds, default=0.0)
 
     def y(height: float) -> float:
         within = (high - min(max(height, low), high)) / ((high - low) or 1.0)
@@ -126,7 +133,9 @@ def spark(kind: str, points: Sequence[Point]) -> Spark | None:
 
     step = (SPARK_WIDTH - 2 * SPARK_EDGE) / (len(heights) - 1)
     line = " ".join(f"{round(SPARK_EDGE + step * n, 1)},{y(one)}" for n, one in enumerate(heights))
-    return Spark(line, y(limits.alert[0]), SPARK_WIDTH - SPARK_EDGE, y(heights[-1]))
+    return Spark(
+        line, None if limit is None else y(limit), SPARK_WIDTH - SPARK_EDGE, y(heights[-1])
+    )
 
 
 def _height(point: Point, part: str) -> float | None:

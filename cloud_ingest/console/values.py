@@ -52,6 +52,11 @@ def show(observation: Observation, words: Words, unit: str | None) -> Shown:
             )
         case "glucose" if "value" in parts:
             return _glucose(parts["value"], words, unit)
+        case "ketone" if "value" in parts:
+            # The unit that a reader chose is for glucose: ketone is told in one unit only.
+            return Shown(_digits(parts["value"], words), unit_name(_own_unit(parts["value"])))
+        case "body_weight" if "weight" in parts:
+            return _weight(parts["weight"], words)
         case _:
             told = [
                 f"{words.maybe('part', name)} {_digits(part, words)} {unit_name(_own_unit(part))}"
@@ -129,6 +134,14 @@ def _glucose(part: Part, words: Words, unit: str | None) -> Shown:
         return Shown(_digits(part, words), unit_name(own))
     in_unit = number / MGDL_PER_MMOLL if unit == "mmol/L" else number
     return Shown(f"≈ {in_unit.quantize(STEPS[unit])}", unit, device)
+
+
+def _weight(part: Part, words: Words) -> Shown:
+    own = _own_unit(part)
+    note = ""
+    if own != part.unit and part.value and not part.beyond:
+        note = words("value.about", value=f"{part.value} {unit_name(part.unit)}")
+    return Shown(_digits(part, words), words.maybe("unit", unit_name(own)), note)
 
 
 def _in_stored_unit(upper: Part, lower: Part, words: Words) -> str:

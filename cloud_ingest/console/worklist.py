@@ -10,6 +10,7 @@ from cloud_ingest.console.trends import Trends
 from cloud_ingest.console.values import limit_words, own_unit, plain, show
 from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.words import Words
+from cloud_ingest.stores.records.alerts import DOUBTED
 from cloud_ingest.stores.records.views import (
     AlertRow,
     BoxRow,
@@ -217,7 +218,7 @@ def why(alert: AlertRow, flags: Sequence[FlagRow], viewer: Viewer, unit: str = "
         limit_words(limits[alert.key], words, unit) if alert.key in limits else plain(alert.why)
     ]
     if alert.condition.endswith(UNSURE):
-        told.append(words("why.unconfirmed"))
+        told.append(words("why.doubted" if DOUBTED in alert.why else "why.unconfirmed"))
     elif len(own) > 1:
         minutes = max(1, round((own[-1].measured_us - own[0].measured_us) / 60e6))
         told.append(words("why.confirmed", n=len(own), minutes=minutes))

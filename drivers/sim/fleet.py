@@ -11,8 +11,9 @@ from typing import Literal
 from drivers.sim.truth import AlertDue
 from gateway.model.quantity import Limit, Quantity
 
-Kind = Literal["blood_pressure", "glucose"]
+Kind = Literal["blood_pressure", "glucose", "body_weight"]
 Rule = Literal["BP-CRISIS", "GLU-L2"]
+Security = Literal["none", "just_works", "passkey"]
 
 EVERY_S_MIN = 2.0
 """Devices store whole seconds, and each measurement of one device has a second of its own."""
@@ -21,10 +22,12 @@ _SYSTOLIC = range(100, 140)
 _DIASTOLIC = range(60, 85)
 _PULSE = range(55, 96)
 _GLUCOSE = range(70, 250)
+_WEIGHT = range(1000, 2200)  # twentieths of a kilogram, as scales show them
 
 # Steps without a common divisor with the number of combinations, so that none comes twice before all came once.
 _PRESSURE_STEP = 7919
 _GLUCOSE_STEP = 77
+_WEIGHT_STEP = 389
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,10 @@ class ClockPlan:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device and the person who wears it. `place`: address of a cuff, port's name of a meter.
+    """One device and the person who wears it. `place`: address of what is on the air, port's name of what hangs on a cable.
 
     `acts` are told oldest first; `rhythm` goes on after them. `hangs_up`: ends its first transfer in the middle.
+    `security`: how it wants to be paired before it tells anything.
     `story` says in a line what it is there to show.
     """
 
@@ -82,6 +86,7 @@ class Device:
     rhythm: Rhythm | None = None
     clock: ClockPlan = ClockPlan()
     hangs_up: bool = False
+    security: Security = "none"
 
     @property
     def history(self) -> tuple[Act, ...]:
@@ -103,8 +108,14 @@ def _steady(kind: Kind, rhythm: Rhythm) -> Iterator[Act]:
 
 
 def normal_values(kind: Kind, seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
-    """Normal measurements without end: 41,000 different ones of a cuff, 180 of a meter, then the same again."""
-    return _normal_pressures(seed) if kind == "blood_pressure" else _normal_glucose(seed)
+    """Normal measurements without end: 41,000 different ones of a cuff, 180 of a meter, 1,200 of a scale, then the same again."""
+    match kind:
+        case "blood_pressure":
+            return _normal_pressures(seed)
+        case "glucose":
+            return _normal_glucose(seed)
+        case "body_weight":
+            return _normal_weights(seed)
 
 
 def _normal_pressures(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
@@ -120,6 +131,13 @@ def _normal_glucose(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
     first = Random(seed).randrange(len(_GLUCOSE))  # noqa: S311 reproducible on purpose
     for turn in count():
         yield glucose(_GLUCOSE[(first + turn * _GLUCOSE_STEP) % len(_GLUCOSE)])
+
+
+def _normal_weights(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
+    first = Random(seed).randrange(len(_WEIGHT))  # noqa: S311 reproducible on purpose
+    for turn in count():
+        steps = _WEIGHT[(first + turn * _WEIGHT_STEP) % len(_WEIGHT)]
+        yield weight(f"{Decimal(5 * steps).scaleb(-2)}", "kg")
 
 
 def pressure(systolic: int, diastolic: int, pulse: int) -> Mapping[str, Quantity | Limit]:
@@ -150,3 +168,13 @@ def glucose(milligrams: int | Limit) -> Mapping[str, Quantity | Limit]:
     if isinstance(milligrams, Limit):
         return {"value": milligrams}
     return {"value": Quantity(Decimal(milligrams), "mg/dL")}
+
+
+def millimoles(shown: str) -> Mapping[str, Quantity | Limit]:
+    """What a meter shows that is set to mmol/L: one decimal."""
+    return {"value": Quantity(Decimal(shown), "mmol/L")}
+
+
+def weight(shown: str, unit: str) -> Mapping[str, Quantity | Limit]:
+    """What a scale shows, in `kg`, `lb` or `jin`."""
+    return {"weight": Quantity(Decimal(shown), unit)}

@@ -12,8 +12,10 @@ from drivers.sim.fleet import (
     Rhythm,
     glucose,
     kilopascals,
+    millimoles,
     normal_values,
     pressure,
+    weight,
 )
 from gateway.model.quantity import Limit
 
@@ -23,6 +25,7 @@ DAY_S = 24 * HOUR_S
 METER_HISTORY = 40
 FAST_CLOCK_S = 25 * 60
 SLOW_CLOCK_S = -95
+WEIGHING_S = 10.0  # a scale is lit for most of that
 
 
 class Scenario(StrEnum):
@@ -40,6 +43,8 @@ class Orders:
     every_s: float
     cuffs: int
     meters: int
+    scales: int = 0
+    ble_meters: int = 0
 
 
 def plan(scenario: Scenario, orders: Orders) -> tuple[Device, ...]:
@@ -49,7 +54,7 @@ def plan(scenario: Scenario, orders: Orders) -> tuple[Device, ...]:
 
 
 def demo(orders: Orders) -> tuple[Device, ...]:
-    """Five cuffs and two meters, each with something to show. Not scaled: `cuffs` and `meters` are ignored."""
+    """Five cuffs, two meters, scales, each with something to show. Not scaled: `cuffs` and `meters` are ignored."""
     return (
         _cuff_in_crisis(),
         _cuff_in_order(orders),
@@ -58,6 +63,8 @@ def demo(orders: Orders) -> tuple[Device, ...]:
         _cuff_that_hangs_up(),
         _meter_with_a_past(orders),
         _meter_ahead_of_time(orders),
+        *(_ble_meter_with_a_past(number, orders) for number in _first(orders.ble_meters)),
+        *(_scale_with_two_units(number, orders) for number in _first(orders.scales)),
     )
 
 
@@ -67,6 +74,8 @@ def kill(orders: Orders) -> tuple[Device, ...]:
     makes = [
         *((_aandd if number % 2 else _generic)(number, story) for number in _first(orders.cuffs)),
         *(_meter(number, story) for number in _first(orders.meters)),
+        *(_ble_meter(number, story) for number in _first(orders.ble_meters)),
+        *(_scale(number, story) for number in _first(orders.scales)),
     ]
     return tuple(
         replace(device, rhythm=_rhythm(orders, device.serial, turn / len(makes)))
@@ -156,6 +165,36 @@ def _meter_ahead_of_time(orders: Orders) -> Device:
     return replace(_meter(2, story), acts=acts, rhythm=rhythm, clock=ClockPlan(FAST_CLOCK_S))
 
 
+def _ble_meter_with_a_past(number: int, orders: Orders) -> Device:
+    """The first hangs up in mid-transfer and has a LO; the others show mmol/L."""
+    past = _past(f"ble meter {number}", orders.seed, 12, youngest_s=10 * HOUR_S)
+    if number > 1:
+        story = "on the air, keeps its memory; the last ones in mmol/L"
+        acts = (*past, Act(-DAY_S / 4, millimoles("5.4")), Act(18, millimoles("7.8")))
+        return replace(_ble_meter(number, story), acts=acts)
+    story = "on the air; hangs up in the middle of its first transfer; a LO a quarter of an hour old (GLU-L2)"
+    special = (
+        Act(-3 * HOUR_S - 33, glucose(Limit.ABOVE)),
+        Act(-HOUR_S - 21, glucose(41), frozenset({"control"})),
+        Act(-900, glucose(Limit.BELOW)),
+    )
+    rhythm = _rhythm(orders, "ble meter 1", 0.9)
+    meter = _ble_meter(number, story)
+    return replace(meter, acts=(*past, *special), rhythm=rhythm, hangs_up=True)
+
+
+def _scale_with_two_units(number: int, orders: Orders) -> Device:
+    story = "only advertises; shows jin once, and the same weight twice in a row"
+    acts = (
+        Act(3, weight("72.40", "kg")),
+        Act(14, weight("72.40", "kg")),
+        Act(25, weight("144.80", "jin")),
+    )
+    calm = replace(orders, every_s=max(3 * orders.every_s, WEIGHING_S))
+    rhythm = _rhythm(calm, f"scale {number}", 1.3)
+    return replace(_scale(number, story), acts=acts, rhythm=rhythm)
+
+
 def _past(who: str, seed: int, records: int, *, youngest_s: int) -> tuple[Act, ...]:
     """Normal measurements, about four a day, oldest first."""
     dice = Random(f"{seed} {who} past")  # noqa: S311 reproducible on purpose
@@ -204,5 +243,32 @@ def _meter(number: int, story: str) -> Device:
         profile="lifescan/onetouch-ultra2",
         kind="glucose",
         place=f"meter-{number}",
+        story=story,
+    )
+
+
+def _ble_meter(number: int, story: str) -> Device:
+    guide = number % 2 == 1
+    return Device(
+        serial=f"{number:08d}" if guide else f"VG100-{number:04d}",
+        maker="Roche" if guide else "Virtual Meters",
+        model="925" if guide else "VG-100",
+        firmware="v1.0.0",
+        profile="roche/accu-chek-guide" if guide else "generic/glucose",
+        kind="glucose",
+        place=f"C8:25:E3:00:00:{number:02X}",
+        story=story,
+    )
+
+
+def _scale(number: int, story: str) -> Device:
+    return Device(
+        serial=f"scale-{number}",
+        maker="Xiaomi",
+        model="Mi Body Composition Scale",
+        firmware="",
+        profile="xiaomi/mi-scale-v2",
+        kind="body_weight",
+        place=f"5C:CA:D3:00:00:{number:02X}",
         story=story,
     )

@@ -15,7 +15,7 @@ from gateway.runtime.clock import iso
 from gateway.runtime.errors import ConfigError, StoreError
 
 ClockState = Literal["good", "dead", "none"]
-Memory = Literal["deleted", "kept"]
+Memory = Literal["deleted", "kept", "aired"]
 How = Literal["live", "late"]
 
 _OWNER_ONLY = 0o600
@@ -45,7 +45,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag
     """A device took a measurement. `raw_time`: what it stores; `true_time`: when it truly was, UTC.
 
     `flags`: the rules that this value crosses by itself; `alert`: set on the reading that completes a condition, once
-    for each person and condition. `memory`: what becomes of it on the device once it was told.
+    for each person and condition. `memory`: what becomes of it on the device once it was told; `aired`: it is told to
+    whoever listens for some seconds, and is then nowhere on the device, so a box that doesn't run meanwhile can't have it.
     """
 
     id: str

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,7 @@ OFFSET_S_MAX = 4e11  # a device's clock may show any year from 1582 to 9999
 PARTS_MAX = 32
 MARKS_MAX = 64
 RAW_HEX_MAX = 16_384
+SEEN_BEFORE_MAX = 4_096  # strings, or sets of names, that are known to be well formed or not
 
 _KEY = r"[0-9]{8}-[rca]-[0-9a-f]{32}"
 _DEVICE = r"[0-9a-f]{20}"
@@ -91,8 +93,8 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=F
     """When a measurement was taken, and how that is known.
 
     `utc` is ISO 8601 with `Z`, in milliseconds, of a year in `UTC_YEARS`. The measurement lies within [`utc` - `early_s`, `utc` + `late_s`].
-    `known` is false where the device gave no usable time: `utc` is then the moment of arrival, and `early_s` is absent
-    where nothing bounds it. `device` is the device's stored time as it stood (ISO 8601 without a zone; may be impossible).
+    `known` is false where the device gave no usable time, and nobody saw it measure: `utc` is then the moment of arrival,
+    and `early_s` is absent where nothing bounds it. `device` is the device's stored time as it stood (ISO 8601 without a zone; may be impossible).
     `offset_s` is what was added to the device's time to give UTC. `box_in_doubt`: the box doubts its own clock.
     """
 
@@ -175,21 +177,41 @@ def _parts_flaw(parts: Mapping[str, Part]) -> str | None:
     for name, part in parts.items():
         if part.value is None and part.beyond is None:
             return f"part {name!r} has neither value nor beyond"
-        if part.value is not None and not _number(part.value):
+        if part.value is not None and not _is_number(part.value):
             return f"part {name!r}: its value is no decimal number"
-        if part.original is not None and not _number(part.original.value):
+        if part.original is not None and not _is_number(part.original.value):
             return f"part {name!r}: its original value is no decimal number"
     return None
 
 
 def _strings_flaw(seen: Observation) -> str | None:
     time = seen.time
-    words = (seen.kind, seen.driver, seen.profile, seen.transport, *seen.parts, *seen.context)
-    if not _word("".join((*words, *seen.marks))):
+    words = (seen.kind, seen.driver, seen.profile, seen.transport, *seen.parts)
+    if seen.context or seen.marks:
+        words = (*words, *seen.context, *seen.marks)
+    if not _are_words(words):
         return f"a name or mark has other characters than {_WORD}"
-    units = [part.unit for part in seen.parts.values()]
-    units += [part.original.unit for part in seen.parts.values() if part.original]
+    for part in seen.parts.values():
+        original = part.original
+        if not _is_text(part.unit) or (original is not None and not _is_text(original.unit)):
+            return "a text has a control character"
     texts = (seen.slot or "", time.device or "", time.zone or "", *seen.context.values())
-    if not _text("".join((*texts, *units))):
+    if not _text("".join(texts)):
         return "a text has a control character"
     return None if seen.raw is None or _hex(seen.raw) else "raw is no hex"
+
+
+# The same few names, units and values come in nearly every reading: to look them up is a tenth of matching them anew.
+@lru_cache(SEEN_BEFORE_MAX)
+def _are_words(words: tuple[str, ...]) -> bool:
+    return _word("".join(words)) is not None
+
+
+@lru_cache(SEEN_BEFORE_MAX)
+def _is_text(text: str) -> bool:
+    return _text(text) is not None
+
+
+@lru_cache(SEEN_BEFORE_MAX)
+def _is_number(text: str) -> bool:
+    return _number(text) is not None

@@ -46,15 +46,26 @@ async def until(process: Process, part: str) -> list[str]:
 
 async def test_a_kill_fleet_measures_steadily_falls_quiet_and_ends_cleanly(tmp_path: Path) -> None:
     folder = tmp_path / "ward"
-    orders = ("--scenario", "kill", "--cuffs", "2", "--meters", "1", "--every", "2")
-    async with command("--dir", str(folder), "--seconds", "5", *orders) as ward:
+    orders = (
+        "--scenario",
+        "kill",
+        "--cuffs",
+        "2",
+        "--meters",
+        "1",
+        "--ble-meters",
+        "1",
+        "--every",
+        "2",
+    )
+    async with command("--dir", str(folder), "--seconds", "5.2", *orders) as ward:
         began = await until(ward, "on the air")
         ready = json.loads((folder / "ready.json").read_text())
         await until(ward, "quiet")
         ward.send_signal(signal.SIGTERM)
         assert await ward.wait() == 0
     assert [row["serial"] for row in ready["devices"]] == [
-        "5181100001", "VC200-0002", "VGM00001Y",
+        "5181100001", "VC200-0002", "VGM00001Y", "00000001",
     ]  # fmt: skip
     assert all(any(row["serial"] in line for line in began) for row in ready["devices"])
     lines = [json.loads(line) for line in (folder / "truth.jsonl").read_text().splitlines()]
@@ -64,7 +75,7 @@ async def test_a_kill_fleet_measures_steadily_falls_quiet_and_ends_cleanly(tmp_p
         f"m-{number:04d}" for number in range(1, len(measured) + 1)
     ]
     assert Counter(line["serial"] for line in measured) == {
-        "5181100001": 3, "VC200-0002": 2, "VGM00001Y": 2,
+        "5181100001": 3, "VC200-0002": 3, "VGM00001Y": 2, "00000001": 2,
     }  # fmt: skip
     assert {(str(line["flags"]), line["alert"]) for line in measured} == {("[]", None)}
     assert all(from_iso(line["true_time"]) <= from_iso(lines[-1]["at"]) for line in measured)
@@ -72,8 +83,8 @@ async def test_a_kill_fleet_measures_steadily_falls_quiet_and_ends_cleanly(tmp_p
 
 
 async def test_the_demo_has_its_past_in_the_truth_when_it_is_ready(tmp_path: Path) -> None:
-    async with command("--dir", str(tmp_path), "--zone", "Asia/Shanghai") as ward:
-        await until(ward, "7 devices are on the air")
+    async with command("--dir", str(tmp_path), "--zone", "Asia/Shanghai", "--scales", "0") as ward:
+        await until(ward, "8 devices are on the air")
         truth = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text().splitlines()]
         ready = json.loads((tmp_path / "ready.json").read_text())
         ward.send_signal(signal.SIGINT)
@@ -85,6 +96,7 @@ async def test_the_demo_has_its_past_in_the_truth_when_it_is_ready(tmp_path: Pat
     assert alerts == {
         "5181100001": {"condition": "BP-CRISIS", "how": "live"},
         "5181100003": {"condition": "BP-CRISIS", "how": "late"},
+        "00000001": {"condition": "GLU-L2", "how": "live"},
         "VGM00001Y": {"condition": "GLU-L2", "how": "live"},
         "VGM00002Y": {"condition": "GLU-L2", "how": "late"},
     }

@@ -15,11 +15,9 @@ from bleak import BleakClient, BleakScanner
 from bleak.exc import BleakError
 
 from drivers.gatt.blood_pressure.codec import (
-    decode_current_time,
-    decode_date_time,
-    encode_current_time,
     reading,
 )
+from drivers.gatt.clocks import decode_current_time, decode_date_time, encode_current_time
 from drivers.sim.device_clock import RESET_EPOCH
 from drivers.sim.fleet import Act, ClockPlan, Device, Kind, Rhythm, normal_values, pressure
 from drivers.sim.world.central import open_radio

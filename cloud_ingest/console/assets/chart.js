@@ -1,4 +1,4 @@
-// Draws a chart: blood pressure as bars from diastolic to systolic, glucose as points; bands, limits and gaps as they are.
+// Draws a chart: blood pressure as bars from diastolic to systolic, glucose and weight as points; bands, limits and gaps as they are.
 "use strict";
 window.VitalgateChart = (() => {
   // Day before month, as the server writes it: "3/4" or "Mar 4" would be read two ways.
@@ -8,12 +8,21 @@ window.VitalgateChart = (() => {
 
   function ranges(chart) {
     const numbers = chart.dots.flatMap((dot) => [dot.low, dot.high]).filter((n) => n !== null);
-    const low = Math.min(chart.band[0], ...chart.limits.map((line) => line.at), ...numbers), high = Math.max(chart.band[1], ...chart.limits.map((line) => line.at), ...numbers);
-    const room = (high - low) * 0.08;
+    const bounds = [...(chart.band || []), ...chart.limits.map((line) => line.at), ...numbers];
+    if (!bounds.length) return [0, 1];
+    const low = Math.min(...bounds), high = Math.max(...bounds);
+    const room = (high - low) * 0.08 || 1;
     return [Math.max(0, low - room), high + room];
   }
 
+  function ticks(chart) {
+    if (chart.band) return [...chart.band, ...chart.limits.map((line) => line.at)];
+    const [low, high] = ranges(chart);
+    return chart.dots.length ? [Math.ceil(low), Math.floor(high)] : [];
+  }
+
   function band(u, chart) {
+    if (!chart.band) return;
     const { ctx } = u, { left, width } = u.bbox, y = (n) => u.valToPos(n, "y", true);
     ctx.save();
     ctx.fillStyle = css("band");
@@ -70,7 +79,7 @@ window.VitalgateChart = (() => {
     const clock = new Intl.DateTimeFormat(lang, { timeZone: zone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
     const short = chart.end - chart.start < 3 * 86400;
     const axis = { stroke: css("soft"), font: "11px system-ui, sans-serif", grid: { show: false }, ticks: { show: false } };
-    const own = new Set([...chart.band, ...chart.limits.map((line) => line.at)]);
+    const own = new Set(ticks(chart));
     return {
       width: box.clientWidth, height: box.clientHeight || 190, padding: [8, 10, 0, 0],
       tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), zone),

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from drivers.sim.fleet import EVERY_S_MIN
+from drivers.sim.fleet import EVERY_S_MIN, Device
 from drivers.sim.scenarios import Orders, Scenario, plan
+from drivers.sim.world.security import lock
 from drivers.sim.world.ward import Setting, run
 from gateway.cli import CONFIG_EXIT
 from gateway.runtime.clock import SystemClock
@@ -20,10 +22,14 @@ CUFFS = 4
 CUFFS_MAX = 64
 METERS = 2
 METERS_MAX = 32
+BLE_METERS = {Scenario.DEMO: 1, Scenario.KILL: 0}
+BLE_METERS_MAX = 32
+SCALES = {Scenario.DEMO: 1, Scenario.KILL: 0}
+SCALES_MAX = 16
 PORT_MAX = 65_535
 LINE_SPEED_MAX = 1000.0
 
-app = typer.Typer(help="Virtual cuffs and meters, and the truth of what they measured.")
+app = typer.Typer(help="Virtual cuffs, meters and scales, and the truth of what they measured.")
 
 
 EVERY_S = {Scenario.DEMO: 10.0, Scenario.KILL: 3.0}
@@ -61,6 +67,15 @@ Cuffs = Annotated[
 Meters = Annotated[
     int | None, typer.Option(min=0, max=METERS_MAX, help="Scenario kill only. Default: 2.")
 ]
+BleMeters = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=BLE_METERS_MAX, help="Glucose meters on the air. Default: 1 in demo, 0 in kill."
+    ),
+]
+Scales = Annotated[
+    int | None, typer.Option(min=0, max=SCALES_MAX, help="Default: 1 in demo, 0 in kill.")
+]
 LineSpeed = Annotated[
     float,
     typer.Option(
@@ -75,6 +90,18 @@ Zone = Annotated[
 ]
 
 
+Bluez = Annotated[
+    bool,
+    typer.Option("--bluez", help="Serve org.bluez too, on a private D-Bus: see ready.json."),
+]
+Secure = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SERIAL=HOW", help="A cuff or BLE meter wants pairing first: just_works or passkey."
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def ward(
     folder: Folder,
@@ -86,18 +113,31 @@ def ward(
     radio_port: RadioPort = 0,
     cuffs: Cuffs = None,
     meters: Meters = None,
+    ble_meters: BleMeters = None,
+    scales: Scales = None,
     line_speed: LineSpeed = 1.0,
     zone: Zone = None,
+    bluez: Bluez = False,
+    secure: Secure = None,
 ) -> None:
     """Run virtual devices until SIGTERM or Ctrl-C; their truth stands in DIR/truth.jsonl."""
-    orders = _orders(scenario, seed=seed, every=every, cuffs=cuffs, meters=meters)
+    orders = _orders(
+        scenario,
+        seed=seed,
+        every=every,
+        cuffs=cuffs,
+        meters=meters,
+        scales=scales,
+        ble_meters=ble_meters,
+    )
     setting = Setting(
         folder=folder,
-        devices=plan(scenario, orders),
+        devices=_locked(plan(scenario, orders), secure or ()),
         seconds=seconds,
         radio_port=radio_port,
         line_speed=line_speed,
         zone=None if zone is None else _zone(zone),
+        bluez=bluez,
     )
     try:
         asyncio.run(_until_told(setting))
@@ -107,7 +147,14 @@ def ward(
 
 
 def _orders(
-    scenario: Scenario, *, seed: int, every: float | None, cuffs: int | None, meters: int | None
+    scenario: Scenario,
+    *,
+    seed: int,
+    every: float | None,
+    cuffs: int | None,
+    meters: int | None,
+    scales: int | None,
+    ble_meters: int | None,
 ) -> Orders:
     if scenario is Scenario.DEMO and (cuffs is not None or meters is not None):
         raise typer.BadParameter("--cuffs and --meters are for --scenario kill; demo has its own")
@@ -116,10 +163,19 @@ def _orders(
         EVERY_S[scenario] if every is None else every,
         CUFFS if cuffs is None else cuffs,
         METERS if meters is None else meters,
+        SCALES[scenario] if scales is None else scales,
+        BLE_METERS[scenario] if ble_meters is None else ble_meters,
     )
-    if orders.cuffs + orders.meters == 0:
-        raise typer.BadParameter("a fleet of 0 cuffs and 0 meters measures nothing; give one")
+    if orders.cuffs + orders.meters + orders.scales + orders.ble_meters == 0:
+        raise typer.BadParameter("a fleet of 0 devices measures nothing; give one")
     return orders
+
+
+def _locked(devices: Sequence[Device], wishes: Sequence[str]) -> tuple[Device, ...]:
+    try:
+        return lock(devices, wishes)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault)) from fault
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -125,13 +125,16 @@ class VirtualClient(BaseBleakClient):
             await scanner.stop()
 
     async def _settle(self, link: Connection, *, pair: bool) -> None:
+        await self._secure(link, pair=pair)
+        peer = Peer(link)
+        await self._guard(peer.request_mtu(MTU_ASKED))
+        await self._discover(peer)
+
+    async def _secure(self, link: Connection, *, pair: bool) -> None:
         if await self._bonded(link):
             await self._encrypt_bonded(link)
         elif pair:
             await self.pair()
-        peer = Peer(link)
-        await self._guard(peer.request_mtu(MTU_ASKED))
-        await self._discover(peer)
 
     async def _bonded(self, link: Connection) -> bool:
         keys = self.adapter.device.keystore

@@ -1,14 +1,16 @@
 """A blood pressure cuff on the virtual air: tells its memory oldest first, and forgets what the radio confirmed.
 
-That deletion is real, as in the cuffs of the shops: no record is kept back. Pairing is not asked for, and it advertises
-until its memory is empty, where a real one gives up after a minute and waits for the next measurement.
+That deletion is real, as in the cuffs of the shops: no record is kept back. It asks for pairing where its `security`
+says so, is always ready for it, and advertises until its memory is empty, where a real one gives up after a minute and
+waits for the next measurement.
 """
 
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
 
-from drivers.gatt.blood_pressure.sim import ClockFormat, CuffClock, CuffMemory, frame, stored
+from drivers.gatt.blood_pressure.sim import ClockFormat, CuffClock, CuffMemory, frame
+from drivers.gatt.clocks import stored
 from drivers.sim.device_clock import RESET_EPOCH, local
 from drivers.sim.fleet import Device
 from drivers.sim.truth import Memory
@@ -21,6 +23,7 @@ from drivers.sim.world.cuff_gatt import (
 )
 from drivers.sim.world.gatt import AttRefusal, CentralLink
 from drivers.sim.world.peripheral import VirtualPeripheral
+from drivers.sim.world.security import secured
 from drivers.sim.world.wearer import Diary, Record
 
 MEMORY_RECORDS_MAX = 200
@@ -53,7 +56,8 @@ class Cuff:
         self._let_clock_die()
         self._diary = diary
         self._serial = device.serial
-        self._radio = VirtualPeripheral(air, described(device), self)
+        description = secured(described(device), device)
+        self._radio = VirtualPeripheral(air, description, self, self._show)
         self._records = CuffMemory(MEMORY_RECORDS_MAX)
         self._on_air = False
         self._hangs_up = device.hangs_up
@@ -69,6 +73,9 @@ class Cuff:
     def shows(self, now: datetime) -> datetime:
         """What its display says at the true instant `now`."""
         return self._clock.shows(local(now, self._zone))
+
+    def _show(self, passkey: str) -> None:
+        self._diary.say(f"{self._serial} shows the passkey {passkey}")
 
     def _let_clock_die(self) -> None:
         if self.dead_clock:

@@ -48,12 +48,13 @@ def described(device: Device) -> DeviceDescription:
     return DeviceDescription(
         address=device.place,
         name=name,
-        services=(_device_information(device), *services),
+        services=(device_information(device), *services),
         advertised=(BLOOD_PRESSURE,),
     )
 
 
-def _device_information(device: Device) -> GattService:
+def device_information(device: Device) -> GattService:
+    """Who made a device, and which it is: service 0x180A."""
     texts = {
         MANUFACTURER_NAME: device.maker,
         MODEL_NUMBER: device.model,

@@ -6,7 +6,7 @@ Carries bytes between peer and radio; may not know what they mean, nor clocks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 from bumble import hci
@@ -29,7 +29,7 @@ _GENERAL_DISCOVERABLE_LE_ONLY = b"\x06"
 
 
 class _Screen(PairingDelegate):
-    def __init__(self, passkey: int | None, show: list[str]) -> None:
+    def __init__(self, passkey: int | None, show: Callable[[str], None]) -> None:
         super().__init__(
             PairingDelegate.IoCapability.NO_OUTPUT_NO_INPUT
             if passkey is None
@@ -43,18 +43,22 @@ class _Screen(PairingDelegate):
         return self._passkey
 
     async def display_number(self, number: int, digits: int) -> None:
-        self._show.append(f"{number:0{digits}}")
+        self._show(f"{number:0{digits}}")
 
 
 class VirtualPeripheral:
     """A device on the air: one link at a time, advertises when it has none and was told to.
 
-    `displayed` lists what its screen showed while pairing, last last.
+    `displayed` lists what its screen showed while pairing, last last; `show` hears of each.
     Raises ValueError for a description that no radio could send, or an address already in use.
     """
 
-    def __init__(self, air: Air, description: DeviceDescription, peer: GattPeer) -> None:
+    def __init__(
+        self, air: Air, description: DeviceDescription, peer: GattPeer,
+        show: Callable[[str], None] | None = None,
+    ) -> None:  # fmt: skip
         self._air = air
+        self._show = show
         self._description = description
         self._peer = peer
         self._payloads = _advertising_payloads(description)
@@ -93,8 +97,13 @@ class VirtualPeripheral:
 
     def _pairing(self, _link: Connection) -> PairingConfig:
         passkey = self._description.passkey
-        screen = _Screen(passkey, self.displayed)
+        screen = _Screen(passkey, self._display)
         return PairingConfig(sc=True, mitm=passkey is not None, bonding=True, delegate=screen)
+
+    def _display(self, digits: str) -> None:
+        self.displayed.append(digits)
+        if self._show is not None:
+            self._show(digits)
 
     async def power_on(self) -> None:
         """Switch the radio on; it is silent until `start_advertising`."""

@@ -66,7 +66,7 @@ class VirtualScanner(BaseBleakScanner):
 
     def hear(self, address: str, advertisement: Advertisement) -> None:
         """Take one advertisement from the adapter."""
-        found = _read(advertisement.data)
+        found = read(advertisement.data)
         if self._patterns and not self._matches(advertisement.data):
             return
         if (before := self.seen_devices.get(address)) is not None:
@@ -101,8 +101,8 @@ class VirtualScanner(BaseBleakScanner):
 
 
 @dataclass(slots=True)
-class _Found:
-    """What one advertisement says, while it is being read."""
+class Found:
+    """What one advertisement says, while it is being read. UUIDs are of 128 bits, in lower case."""
 
     name: str | None = None
     tx_power: int | None = None
@@ -111,6 +111,7 @@ class _Found:
     service_data: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
     def remember(self, before: AdvertisementData) -> None:
+        """Keep what was said earlier and not now."""
         self.name = self.name or before.local_name
         self.tx_power = before.tx_power if self.tx_power is None else self.tx_power
         self.uuids = [*before.service_uuids, *self.uuids]
@@ -118,8 +119,9 @@ class _Found:
         self.service_data = {**before.service_data, **self.service_data}
 
 
-def _read(data: AdvertisingData) -> _Found:
-    found = _Found()
+def read(data: AdvertisingData) -> Found:
+    """Take an advertisement apart."""
+    found = Found()
     for kind, payload in data.ad_structures:
         match int(kind):
             case AdType.SHORTENED_LOCAL_NAME | AdType.COMPLETE_LOCAL_NAME:

@@ -13,9 +13,13 @@ import msgspec
 from drivers.sim.fleet import Device
 from drivers.sim.truth import TruthFile
 from drivers.sim.world.air import Air
+from drivers.sim.world.ble_meter import BleMeter
+from drivers.sim.world.ble_meter_gatt import PROFILES as BLE_METERS
+from drivers.sim.world.bluez.serve import serve_bluez
 from drivers.sim.world.cuff import Cuff
 from drivers.sim.world.hci_tcp import serve_radio
 from drivers.sim.world.meter import Meter
+from drivers.sim.world.scale import Scale
 from drivers.sim.world.wearer import Diary, Wearable, Wearer, ended_within
 from gateway.runtime.clock import Clock
 from gateway.runtime.errors import ConfigError, StoreError
@@ -27,7 +31,7 @@ _FOLDER_MODE = 0o700
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a ward is to be. `seconds` None: measure for ever. `zone` None: this machine's."""
+    """What a ward is to be. `seconds` None: measure for ever. `zone` None: this machine's. `bluez`: serve org.bluez too."""
 
     folder: Path
     devices: tuple[Device, ...]
@@ -35,6 +39,7 @@ class Setting:
     radio_port: int = 0
     line_speed: float = 1.0
     zone: tzinfo | None = None
+    bluez: bool = False
 
 
 async def run(
@@ -48,10 +53,11 @@ async def run(
         diary = Diary(truth, clock, say, end, count(1))
         air = Air()
         radio = await _radio(stack, air, setting.radio_port)
+        bus = await _bus(stack, air, setting)
         wearers = await _furnish(stack, setting, air, diary)
         began_s = clock.monotonic()
-        _announce(setting, radio)
-        say(f"{len(wearers)} devices are on the air at {radio}")
+        _announce(setting, radio, bus)
+        say(f"{len(wearers)} devices are on the air at {radio}" + (f" and {bus}" if bus else ""))
         await asyncio.gather(*(wearer.measure(began_s, setting.seconds) for wearer in wearers))
         if setting.seconds is not None and not await ended_within(
             end, began_s + setting.seconds - clock.monotonic()
@@ -105,6 +111,12 @@ async def _radio(stack: AsyncExitStack, air: Air, port: int) -> str:
         ) from fault
 
 
+async def _bus(stack: AsyncExitStack, air: Air, setting: Setting) -> str | None:
+    if not setting.bluez:
+        return None
+    return await stack.enter_async_context(serve_bluez(air, setting.folder / "bluez"))
+
+
 async def _furnish(
     stack: AsyncExitStack, setting: Setting, air: Air, diary: Diary
 ) -> Sequence[Wearer]:
@@ -125,14 +137,19 @@ async def _furnish(
 def _wearable(device: Device, setting: Setting, air: Air, diary: Diary) -> Wearable:
     if device.kind == "blood_pressure":
         return Cuff(device, setting.zone, air, diary)
+    if device.kind == "body_weight":
+        return Scale(device, setting.zone, air, diary)
+    if device.profile in BLE_METERS:
+        return BleMeter(device, setting.zone, air, diary)
     port = _port(setting.folder, device)
     return Meter(device, setting.zone, port, diary, speed=setting.line_speed)
 
 
-def _announce(setting: Setting, radio: str) -> None:
+def _announce(setting: Setting, radio: str, bus: str | None) -> None:
     """Write ready.json in one step: who finds it finds it whole."""
-    ready = {
+    ready: dict[str, object] = {
         "radio": radio,
+        **({} if bus is None else {"bus": bus}),
         "devices": [_row(setting.folder, device) for device in setting.devices],
     }
     fresh = setting.folder / "ready.json.new"
@@ -149,8 +166,10 @@ def _row(folder: Path, device: Device) -> Mapping[str, str]:
         "kind": device.kind,
         "story": device.story,
     }
-    if device.kind == "blood_pressure":
+    if device.kind == "blood_pressure" or device.profile in BLE_METERS:
         return row | {"link": "ble", "address": device.place}
+    if device.kind == "body_weight":
+        return row | {"link": "advert", "address": device.place}
     return row | {"link": "serial", "port": str(_port(folder, device))}
 
 

@@ -70,7 +70,7 @@ def test_a_twin_ties_and_is_never_seen(tmp_path: Path) -> None:
 
 
 def test_a_profile_that_takes_anothers_sighting_is_a_finding(tmp_path: Path) -> None:
-    greedy = GOOD.replace('names = ["A&D_UA-651BLE_*", "UA-651BLE_*"]', 'names = ["BLESmart_*"]')
+    greedy = GOOD.replace('names = ["A&D_UA-651BLE_*", "UA-651BLE_*"]', 'names = ["BM77*"]')
 
     assert Code.LOST in codes(tmp_path, greedy)
 
