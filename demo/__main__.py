@@ -17,8 +17,9 @@ from demo.house import AGENT, TENANT, ZONE, House
 from demo.judge import device_ids, enter, judged, tell
 from demo.people import bind_everybody
 from demo.processes import DemoError, Processes, free_port
+from demo.radio import AUTO, BLUEZ, HCI_TCP, choose
 from demo.show import Screen
-from demo.truth import Truth, devices, radio, read
+from demo.truth import Truth, devices, read
 
 READY_S = 60.0
 ENROL_S = 120.0
@@ -36,6 +37,9 @@ def options() -> argparse.Namespace:
         help="end by itself after so many seconds of measuring, and reconcile",
     )
     parser.add_argument("--broker", choices=("auto", "mosquitto", "iotcore"), default="auto")
+    parser.add_argument(
+        "--radio", choices=(AUTO, BLUEZ, HCI_TCP), default=AUTO, help="how the agent reaches it"
+    )
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="leave the stores here, for make reconcile DIR=…"
     )
@@ -114,21 +118,25 @@ class Demo:
     def start_ward(self) -> None:
         """Virtual devices on a virtual radio and virtual ports."""
         command = ["ward", "--dir", str(self.house.ward), "--scenario", "demo", "--zone", ZONE]
-        command += ["--seed", str(self.asked.seed)]
+        self.way = choose(self.asked.radio, self.house.ward)
+        command += ["--seed", str(self.asked.seed), *self.way.orders]
         if self.asked.seconds:
             command += ["--seconds", str(self.asked.seconds)]
         self.running.vitalgate("ward", *command)
         self.running.until("virtual devices", (self.house.ward / "ready.json").exists, READY_S)
         there = devices(self.house.ward)
-        ble = sum(1 for device in there if device.link == "ble")
+        ble = sum(1 for device in there if device.link != "serial")
         self.terminal.print(
-            f"ward      {ble} devices over Bluetooth (HCI over TCP), {len(there) - ble} on serial lines"
+            f"ward      {ble} devices over Bluetooth, {len(there) - ble} on serial lines\n"
+            f"radio     {self.way.words}"
         )
 
     def start_edge(self) -> None:
         """The agent, with the ward's devices enrolled."""
-        self.house.write_edge(self.port, radio(self.house.ward), devices(self.house.ward))
-        self.running.vitalgate("edge", "edge", "run", "--settings", str(self.house.edge))
+        ward = self.house.ward
+        self.house.write_edge(self.port, self.way.address(ward), devices(ward))
+        run = ("edge", "run", "--settings", str(self.house.edge))
+        self.running.vitalgate("edge", *run, more=self.way.environment(ward))
         self.terminal.print(f"agent     {AGENT}: reading each device once, to learn who it is")
         expected = {device.serial for device in devices(self.house.ward)}
         self.running.until(

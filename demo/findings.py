@@ -13,7 +13,12 @@ from demo.truth import Measured
 SLOT_SPAN = timedelta(seconds=1)  # a point stands within the second of its measurement
 # How the stores spell the units that devices use, and what one is worth where the stores convert it (UCUM).
 STORED_UNIT = {"mmHg": "mm[Hg]"}
-WORTH = {"kPa": Decimal("7.50062"), "mmol/L": Decimal("18.0156")}
+WORTH = {
+    "kPa": Decimal("7.50062"),
+    "mmol/L": Decimal("18.0156"),
+    "jin": Decimal("0.5"),
+    "lb": Decimal("0.45359237"),
+}
 CONVERTED_WITHIN = 0.005  # the stores keep three digits of a converted value
 OFF_SCALE = {"below": "LO", "above": "HI"}
 

@@ -26,7 +26,7 @@ username = "{user}"
 password_file = "{password}"
 
 [radio]
-name = "hci-tcp"
+name = "{name}"
 address = "{radio}"
 """
 
@@ -75,7 +75,7 @@ class House:
         return Passwords(self._secret("box.password"), self._secret("cloud.password"))
 
     def write_edge(self, port: int, radio: str, devices: Sequence[Device]) -> None:
-        """Settings of the agent: which broker, which radio, which devices are enrolled."""
+        """Settings of the agent: which broker, which radio (a virtual one's address, "" is BlueZ), which devices are enrolled."""
         text = EDGE.format(
             agent=AGENT,
             tenant=TENANT,
@@ -84,10 +84,11 @@ class House:
             port=port,
             user=BOX,
             password=self.folder / "box.password",
+            name="hci-tcp" if radio else "bluez",
             radio=radio,
         )
         for device in devices:
-            where = "address" if device.link == "ble" else "port"
+            where = "port" if device.link == "serial" else "address"
             text += f"\n[[device]]\nprofile = {json.dumps(device.profile)}\n{where} = {json.dumps(device.place)}\n"
             if device.link == "serial":
                 text += f"every_s = {SERIAL_EVERY_S}\n"

@@ -12,7 +12,7 @@ from demo.console import Console
 from demo.findings import Finding, reconcile, summary
 from demo.house import House
 from demo.processes import DemoError, Processes
-from demo.truth import read
+from demo.truth import devices, read
 
 SERVE_S = 60.0
 FINDINGS_SHOWN = 50
@@ -27,10 +27,16 @@ def judged(house: House, console: Console) -> tuple[list[Finding], str]:
 
 
 def device_ids(house: House) -> dict[str, str]:
-    """Serial number -> device id, as `vitalgate edge status --json` tells."""
+    """Serial number -> device id, as `vitalgate edge status --json` tells.
+
+    A device that states no serial number is known by its place, and called as the ward calls it.
+    """
     status = json.loads(processes.say("edge", "status", "--settings", str(house.edge), "--json"))
+    called = {device.place: device.serial for device in devices(house.ward)}
     return {
-        device["serial"]: device["device"] for device in status["devices"] if device.get("serial")
+        device["serial"] or called[device["place"]]: device["device"]
+        for device in status["devices"]
+        if device["device"] and (device["serial"] or device["place"] in called)
     }
 
 

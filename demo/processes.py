@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,19 +43,30 @@ class Processes:
         while self._running:
             self.end(self._running[-1][0])
 
-    def start(self, name: str, command: Sequence[str], log: Path | None = None) -> Path:
-        """Start one; gives its log, which lies with the others unless it is said where."""
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path | None = None,
+        *,
+        more: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Start one, with `more` in its environment; gives its log, which lies with the others unless it is said where."""
         log = log or self.logs / f"{name}.log"
         with log.open("ab") as out:
             process = subprocess.Popen(
-                command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+                command,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(more or {})},
             )
         self._running.append((name, process))
         return log
 
-    def vitalgate(self, name: str, *arguments: str) -> Path:
-        """Start one of the product's own commands."""
-        return self.start(name, (vitalgate(), *arguments))
+    def vitalgate(self, name: str, *arguments: str, more: Mapping[str, str] | None = None) -> Path:
+        """Start one of the product's own commands, with `more` in its environment."""
+        return self.start(name, (vitalgate(), *arguments), more=more)
 
     def end(self, name: str) -> None:
         """Ask it to end, wait END_S, then make it."""

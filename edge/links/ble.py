@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
-from bleak.exc import BleakError, BleakGATTProtocolError
+from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 
 from edge.links.inbox import ARRIVED_MAX, Arrived, LinkEvent
 from gateway.contract.profile import BleChannel
@@ -21,6 +21,11 @@ CONNECT_PATIENCE_S = 15.0  # with the discovery of services; all others wait for
 GATT_PATIENCE_S = 10.0
 PARTING_PATIENCE_S = 4.0
 
+# Insufficient authentication, encryption key size, encryption (Bluetooth Core, vol 3 part F, 3.4.1.1).
+UNPAIRED_CODES = frozenset({0x05, 0x0C, 0x0F})
+_NOT_PAIRED = "Not paired"  # BlueZ's word for all of them
+_BOND_REFUSED = "br-connection-canceled"  # BlueZ on kernel 6.12, where the device does not know the bond (measured)
+
 _T = TypeVar("_T")
 
 
@@ -28,14 +33,22 @@ class BleLink:
     """One connection. Opened by `open_ble`; its events are stamped in the radio's callback."""
 
     def __init__(
-        self, device: BLEDevice, channels: Mapping[str, BleChannel], now: Callable[[], float]
+        self,
+        device: BLEDevice,
+        channels: Mapping[str, BleChannel],
+        now: Callable[[], float],
+        refused: Callable[[], bool] = bool,
     ) -> None:
-        """A link that is not connected yet. `channels`: names from the profile to characteristics."""
-        self._channels, self._now = channels, now
+        """A link that is not connected yet. `channels`: names from the profile to characteristics.
+
+        `refused`: whether this box has refused to pair it meanwhile, which BlueZ tells nobody whose call waits.
+        """
+        self._channels, self._now, self._refused = channels, now, refused
         self._arrived = Arrived()
         self._subscribed: dict[str, BleakGATTCharacteristic] = {}
         self._why = ""
         self._facts = {"address": device.address, "name": device.name or ""}
+        self._paired = told_of(device, "Paired") is True
         self._client = BleakClient(
             device, disconnected_callback=lambda _: self._end(""), timeout=CONNECT_PATIENCE_S
         )
@@ -44,8 +57,12 @@ class BleLink:
         """Connect and discover. Raises LinkError."""
         try:
             await bounded(self._client.connect(), CONNECT_PATIENCE_S, "connect")
-        except LinkError:
+        except LinkError as fault:
             await self.close()
+            if self._refused():
+                raise LinkError(_not_paired(self._facts["address"])) from fault
+            if self._paired and _details(fault) == _BOND_REFUSED:
+                raise LinkError(_bond_lost(self._facts["address"])) from fault
             raise
         self._arrived.put(Opened(self._now(), self._facts))
 
@@ -57,15 +74,24 @@ class BleLink:
             raise LinkError(self._why)
 
     async def perform(self, command: Subscribe | Write | Read) -> None:
-        """Carry out one command within GATT_PATIENCE_S. What the device refuses is told by `Refused`. Raises LinkError."""
-        characteristic = self._find(command.channel)
-        if characteristic is None:
-            self._put(Refused(self._now(), command))
-            return
+        """Carry out one command within GATT_PATIENCE_S. What the device refuses is told by `Refused`. Raises LinkError.
+
+        A device that wants to be paired is none to pair with unasked: that is a LinkError, which says what a person can do.
+        """
         try:
+            characteristic = self._find(command.channel)
+            if characteristic is None:
+                self._put(Refused(self._now(), command))
+                return
             await self._carry_out(command, characteristic)
         except BleakGATTProtocolError as refusal:
+            if int(refusal.code) in UNPAIRED_CODES:
+                raise LinkError(_not_paired(self._facts["address"])) from refusal
             self._put(Refused(self._now(), command, int(refusal.code)))
+        except LinkError as fault:
+            if _details(fault) == _NOT_PAIRED or self._refused():
+                raise LinkError(_not_paired(self._facts["address"])) from fault
+            raise
 
     async def close(self) -> None:
         """Unsubscribe, so that the device keeps what it has not sent, and disconnect. Never raises."""
@@ -140,12 +166,42 @@ class BleLink:
 
 
 async def open_ble(
-    device: BLEDevice, channels: Mapping[str, BleChannel], now: Callable[[], float]
+    device: BLEDevice,
+    channels: Mapping[str, BleChannel],
+    now: Callable[[], float],
+    refused: Callable[[], bool] = bool,
 ) -> BleLink:
-    """Connect to a device that a scanner has just heard. Raises LinkError(retry=True)."""
-    link = BleLink(device, channels, now)
+    """Connect to a device that a scanner has just heard; `refused` as of BleLink. Raises LinkError(retry=True)."""
+    link = BleLink(device, channels, now, refused)
     await link.connect()
     return link
+
+
+def told_of(device: BLEDevice, name: str) -> object:
+    """A property that the platform tells of a device, by BlueZ's name for it; None where it tells none."""
+    details = cast("object", device.details)
+    properties = (
+        cast("Mapping[str, object]", details).get("props") if isinstance(details, dict) else None
+    )
+    if not isinstance(properties, dict):
+        return None
+    return cast("Mapping[str, object]", properties).get(name)
+
+
+def _details(fault: LinkError) -> str | None:
+    cause = fault.__cause__
+    return cause.dbus_error_details if isinstance(cause, BleakDBusError) else None
+
+
+def _not_paired(address: str) -> str:
+    return f"not paired: run vitalgate edge pair {address}"
+
+
+def _bond_lost(address: str) -> str:
+    return (
+        "this box is paired with it, and it hung up; where that goes on, the device has forgotten the pairing:"
+        f" put it into its pairing mode and run vitalgate edge pair {address} --again"
+    )
 
 
 async def bounded(call: Awaitable[_T], patience_s: float, what: str) -> _T:

@@ -1,16 +1,17 @@
 """The box's Bluetooth adapter by bleak: opened by name, listening for advertisements, connecting. Keeps no schedule."""
 
+import sys
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import cast
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from dataclasses import dataclass, field
+from typing import Protocol, cast, runtime_checkable
 
 from bleak import BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
 
-from edge.links.ble import bounded, open_ble
+from edge.links.ble import bounded, open_ble, told_of
 from gateway.contract.profile import BleChannel
 from gateway.contract.session import Link
 from gateway.runtime.errors import ConfigError, LinkError
@@ -22,24 +23,48 @@ OPEN_PATIENCE_S = 15.0
 STATIC_RANDOM = 0b11  # Bluetooth Core, vol 6 part B, 1.3.2.1: the two highest bits of a random address that stays
 
 
+@runtime_checkable
+class Refuser(Protocol):
+    """A guard that knows whom it has refused to pair."""
+
+    def refusals(self, device: str) -> int:
+        """How often that was the device at this path on the bus."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One advertisement. `lasting`: the address is public or static, so it may name the device for good."""
+    """One advertisement. `lasting`: the address is public or static, so it may name the device for good.
+
+    `service_data` by UUID in full, lower case; `maker_data` by company identifier. `name` and `services` as far as it says them.
+    """
 
     address: str
     lasting: bool
     handle: object
+    service_data: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    maker_data: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
+    name: str = ""
+    services: frozenset[str] = frozenset()
 
 
 class BleRadio:
     """One adapter. `open` may be called again after `close`, which is how a radio that vanished is taken back."""
 
-    def __init__(self, name: str, address: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        guard: Callable[[], AbstractAsyncContextManager[object]] | None = None,
+    ) -> None:
         """Nothing is opened yet. `name`: `bluez`, or an entry point of `gateway.radios`; `address` is its argument.
 
+        `guard` answers what BlueZ asks of a person while the adapter is open; by itself it refuses to pair.
         Raises ConfigError where no such radio is installed.
         """
         self._name, self._address = name, address
+        self._guard = guard or refuse_pairing
+        self._guarding: object = None
         self._opened: AsyncExitStack | None = None
         self._scanner: BleakScanner | None = None
         if name != PLATFORM and name not in found(RADIOS):
@@ -49,7 +74,9 @@ class BleRadio:
     async def open(self) -> None:
         """Take the adapter. Raises LinkError(retry=True) where it isn't there."""
         stack = AsyncExitStack()
-        if self._name != PLATFORM:
+        if self._name == PLATFORM:
+            self._guarding = await stack.enter_async_context(self._guard())
+        else:
             opener = found(RADIOS)[self._name].load()
             try:
                 await bounded(
@@ -63,8 +90,18 @@ class BleRadio:
         """Begin discovery, or begin it anew. Raises LinkError."""
         await self.hush()
 
-        def detected(device: BLEDevice, _data: AdvertisementData) -> None:
-            hear(Heard(device.address.upper(), is_lasting(device), device))
+        def detected(device: BLEDevice, data: AdvertisementData) -> None:
+            hear(
+                Heard(
+                    device.address.upper(),
+                    is_lasting(device),
+                    device,
+                    service_data=data.service_data,
+                    maker_data=data.manufacturer_data,
+                    name=data.local_name or "",
+                    services=frozenset(data.service_uuids),
+                )
+            )
 
         try:
             scanner = BleakScanner(detected)
@@ -84,11 +121,18 @@ class BleRadio:
     ) -> Link:
         """Connect to what was just heard. Raises LinkError."""
         # Only `listen` makes a Heard, and puts bleak's device into it: the handle is opaque to all others.
-        return await open_ble(cast("BLEDevice", heard.handle), channels, now)
+        device = cast("BLEDevice", heard.handle)
+        guarding = self._guarding
+        if not isinstance(guarding, Refuser):
+            return await open_ble(device, channels, now)
+        path = bus_path(heard)
+        before = guarding.refusals(path)
+        return await open_ble(device, channels, now, lambda: guarding.refusals(path) > before)
 
     async def close(self) -> None:
         """Let the adapter go. Never raises for what the radio does."""
         stack, self._opened = self._opened, None
+        self._guarding = None
         try:
             await self.hush()
         except LinkError:
@@ -100,18 +144,30 @@ class BleRadio:
                 return
 
 
+def refuse_pairing() -> AbstractAsyncContextManager[object]:
+    """An agent that lets nobody pair. With none, a device that wants to be paired lets a read on BlueZ hang."""
+    if sys.platform != "linux":
+        return nullcontext()
+    from edge.links.pairing import registered  # noqa: PLC0415 dbus-fast is for Linux
+
+    return registered()
+
+
 def is_lasting(device: BLEDevice) -> bool:
     """Whether a device's address stays: public, or random and static. False where the platform doesn't say."""
-    details = cast("object", device.details)
-    properties = (
-        cast("Mapping[str, object]", details).get("props") if isinstance(details, dict) else None
-    )
-    if not isinstance(properties, dict):
-        return False
-    match cast("Mapping[str, object]", properties).get("AddressType"):
+    match told_of(device, "AddressType"):
         case "public":
             return True
         case "random":
             return int(device.address[:2], 16) >> 6 == STATIC_RANDOM
         case _:
             return False
+
+
+def bus_path(heard: Heard) -> str:
+    """Where BlueZ has the device on D-Bus. Raises LinkError where the radio is no BlueZ."""
+    details = cast("object", cast("BLEDevice", heard.handle).details)
+    path = cast("Mapping[str, object]", details).get("path") if isinstance(details, dict) else None
+    if not isinstance(path, str):
+        raise LinkError(f"{heard.address} was not heard by BlueZ", retry=False)
+    return path

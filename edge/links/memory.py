@@ -58,13 +58,12 @@ class ReplayLink:
 
     def __init__(self, capture: Capture) -> None:
         """Play it from its first line."""
-        self._received = capture.received
-        self._at = capture.received[0].at if capture.received else 0.0
+        self._capture = capture
 
     async def events(self) -> AsyncIterator[LinkEvent]:
         """`Opened`, then each line with the time at which it was recorded."""
-        yield Opened(self._at)
-        for event in self._received:
+        yield self._capture.opened
+        for event in self._capture.told:
             yield event
 
     async def perform(self, command: Subscribe | Write | Read) -> None:
