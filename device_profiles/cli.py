@@ -7,7 +7,7 @@ import typer
 
 from device_profiles.catalogue import catalogue
 from device_profiles.lint import lint as findings_in
-from device_profiles.loader import Entry, load_catalogue
+from device_profiles.loader import MODELS, Entry, installed, load_catalogue
 from gateway.runtime.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Devices as data: what is known of each model.")
@@ -17,14 +17,18 @@ app = typer.Typer(no_args_is_help=True, help="Devices as data: what is known of 
 def list_profiles(
     markdown: Annotated[bool, typer.Option(help="as the page docs/catalogue.md")] = False,
 ) -> None:
-    """Each profile with its driver and what its support rests on."""
+    """Each profile with its driver, the distribution that brought it, and what its support rests on."""
     if markdown:
-        print(catalogue(entry.profile for entry in load_catalogue().values()), end="")
+        print(catalogue(entry.profile for entry in load_catalogue(MODELS).values()), end="")
         return
-    for name, entry in sorted(load_catalogue().items()):
+    known = installed()
+    for name, entry in sorted(known.entries.items()):
+        profile = entry.profile
         print(
-            f"{name:<28} {entry.profile.kind:<16} {entry.profile.driver:<20} {entry.profile.support}"
+            f"{name:<28} {profile.kind:<16} {profile.driver:<20} {entry.distribution:<14} {profile.support}"
         )
+    for fault in known.faults:
+        print(f"{fault.profile or fault.distribution:<28} can't be read: {fault.why}")
 
 
 @app.command()
@@ -68,6 +72,7 @@ def _told(entry: Entry) -> list[str]:
     return [
         f"{profile.id}: {profile.maker} {profile.model}",
         f"  file       {entry.path}",
+        f"  from       {entry.distribution}",
         f"  support    {profile.support}",
         f"  measures   {profile.kind} over {profile.link}, driver {profile.driver}",
         f"  known by   {_clues(clues.model_dump())}",

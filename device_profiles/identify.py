@@ -65,7 +65,8 @@ def identify(sighting: Sighting, catalogue: Mapping[str, Entry]) -> Match | Tie 
 def matching(sighting: Sighting, entry: Entry) -> tuple[Clue, ...]:
     """Clues of a profile that the sighting bears out; none at all where it contradicts one."""
     asked = entry.identify
-    if sighting.link != entry.profile.link:
+    over_the_air = sighting.link == "ble" and entry.profile.link == "advert"
+    if sighting.link != entry.profile.link and not over_the_air:
         return ()
     answers: dict[Clue, bool | None] = {
         Clue.SERVICE: _any(asked.services, sighting.services)

@@ -7,7 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from device_profiles.identify import Match, Tie, identify
-from device_profiles.loader import MODELS, Entry, files, load_file, profile_id
+from device_profiles.loader import Entry, files, load_file, profile_id
+from device_profiles.shelves import OURS, Shelf, offers, shelf
 from device_profiles.sighted import Sighted, recorded
 from gateway.runtime.errors import ConfigError
 from gateway.runtime.plugins import DRIVERS, found
@@ -43,14 +44,17 @@ class Finding:
         return f"{self.code.value} {self.where}: {self.why}. {self.mend}"
 
 
-def lint(one: Path | None = None, folder: Path = MODELS) -> list[Finding]:
-    """Findings in all profiles of a folder; or, with `one`, in that file beside them, which need not lie there.
+def lint(one: Path | None = None, folder: Path | None = None) -> list[Finding]:
+    """Findings in all profiles that are installed, or of a folder; or, with `one`, in that file beside them.
 
-    Raises ConfigError where the recorded sightings can't be read.
+    Raises ConfigError where recorded sightings, or what a distribution says that it offers, can't be read.
     """
     findings: list[Finding] = []
     catalogue: dict[str, Entry] = {}
-    paths = {path.resolve() for path in (*files(folder), *((one,) if one else ()))}
+    theirs = [shelf(point) for point in offers().values()] if folder is None else []
+    folders = [folder or OURS.models, *(other.models for other in theirs)]
+    paths = {path.resolve() for folder in folders for path in files(folder)}
+    paths |= {one.resolve()} if one else set()
     for path in sorted(paths):
         try:
             catalogue[profile_id(path)] = load_file(path, profile_id(path))
@@ -65,11 +69,20 @@ def lint(one: Path | None = None, folder: Path = MODELS) -> list[Finding]:
             )
     for entry in catalogue.values():
         findings += _form(entry)
-    findings += _seen(catalogue, recorded())
+    findings += _seen(catalogue, _sightings(one, theirs))
     if one is None:
         return findings
     mine = {str(one), str(one.resolve()), profile_id(one.resolve())}
-    return [finding for finding in findings if finding.where in mine]
+    # A sighting may be recorded in two folders: beside ours, and beside a copy that isn't installed yet.
+    return list(dict.fromkeys(finding for finding in findings if finding.where in mine))
+
+
+def _sightings(one: Path | None, theirs: Sequence[Shelf]) -> list[Sighted]:
+    """All that are recorded: ours, those of other distributions, and those that lie beside a file not installed yet."""
+    folders = {OURS.sightings.resolve(), *(other.sightings.resolve() for other in theirs)}
+    if one is not None:
+        folders.add(one.resolve().parent.parent.parent / OURS.sightings.name)
+    return [sighted for folder in sorted(folders) for sighted in recorded(folder)]
 
 
 def _form(entry: Entry) -> Iterator[Finding]:
@@ -136,5 +149,5 @@ def _seen(catalogue: Mapping[str, Entry], sightings: Sequence[Sighted]) -> Itera
             Code.NEVER_SEEN,
             name,
             "wins no recorded sighting",
-            "Record one in device_profiles/sightings, with its source",
+            "Record one in the folder sightings beside models, with its source",
         )

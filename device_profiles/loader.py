@@ -8,40 +8,101 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
-from device_profiles.schema import Identify, ProfileFile
+from device_profiles.schema import Advert, Identify, ProfileFile
+from device_profiles.shelves import OURS, Shelf, offers, shelf
 from gateway.contract.profile import (
     BleChannel,
     ClockRule,
     IdentityRule,
+    MakerData,
     Profile,
     Range,
     SerialLine,
+    ServiceData,
 )
 from gateway.runtime.errors import ConfigError
+from gateway.runtime.plugins import distribution
 
-MODELS = Path(__file__).parent / "models"
+MODELS = OURS.models
 FILE_BYTES_MAX = 20_000
 FILES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A profile, the clues by which its device is recognised, and the file that says so."""
+    """A profile, the clues by which its device is recognised, the file that says so, and the distribution that brought it."""
 
     profile: Profile
     identify: Identify
     path: Path
+    distribution: str = OURS.distribution
 
 
-def load_profiles(folder: Path = MODELS) -> Mapping[str, Profile]:
-    """All profiles of a folder by id. Raises ConfigError."""
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What another distribution offers and can't be read. `profile` is None where that is all that it offers."""
+
+    distribution: str
+    profile: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All that is installed: one distribution's fault costs no other's profiles."""
+
+    entries: Mapping[str, Entry]
+    faults: tuple[Fault, ...]
+
+
+def load_profiles(folder: Path | None = None) -> Mapping[str, Profile]:
+    """All profiles by id: of a folder, else all that are installed. Raises ConfigError."""
     return {name: entry.profile for name, entry in load_catalogue(folder).items()}
 
 
-def load_catalogue(folder: Path = MODELS) -> Mapping[str, Entry]:
-    """The same with clues and files. Raises ConfigError."""
+def load_catalogue(folder: Path | None = None) -> Mapping[str, Entry]:
+    """The same with clues and files. What other distributions can't give is left out: `installed` says why. Raises ConfigError."""
+    if folder is None:
+        return installed().entries
     entries = [load_file(path, profile_id(path)) for path in files(folder)]
     return {entry.profile.id: entry for entry in entries}
+
+
+def installed() -> Catalogue:
+    """Ours, and those of the entry points `gateway.profiles`.
+
+    Raises ConfigError where one of ours can't be read, and where two distributions claim one id.
+    """
+    entries: dict[str, Entry] = dict(load_catalogue(MODELS))
+    owners = dict.fromkeys(entries, OURS.distribution)
+    faults: list[Fault] = []
+    for point in offers().values():
+        try:
+            theirs = shelf(point)
+            paths = files(theirs.models)
+        except ConfigError as fault:
+            faults.append(Fault(distribution(point), None, str(fault)))
+            continue
+        for path in paths:
+            _claim(profile_id(path), theirs, owners)
+            try:
+                entries[profile_id(path)] = load_file(
+                    path, profile_id(path), distribution=theirs.distribution
+                )
+            except ConfigError as fault:
+                faults.append(Fault(theirs.distribution, profile_id(path), str(fault)))
+    return Catalogue(entries, tuple(faults))
+
+
+def _claim(name: str, by: Shelf, owners: dict[str, str]) -> None:
+    other = owners.setdefault(name, by.distribution)
+    if other != by.distribution:
+        raise ConfigError(
+            where="installed profiles",
+            key=name,
+            why=f"claimed by {other} and {by.distribution}",
+            instead="only one of them: uninstall the other",
+        )
 
 
 def files(folder: Path = MODELS) -> list[Path]:
@@ -59,7 +120,7 @@ def profile_id(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
-def load_file(path: Path, name: str) -> Entry:
+def load_file(path: Path, name: str, *, distribution: str = OURS.distribution) -> Entry:
     """One profile. Raises ConfigError that names file, key, why, and what to write instead."""
     told = _parsed(path)
     try:
@@ -71,7 +132,7 @@ def load_file(path: Path, name: str) -> Entry:
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         why = f"{checked.clock.zone!r} is no zone of the tz database"
         raise ConfigError(str(path), "clock.zone", why, 'one as "Asia/Shanghai"') from error
-    return Entry(_profile(checked, name), checked.identify, path)
+    return Entry(_profile(checked, name), checked.identify, path, distribution)
 
 
 def _parsed(path: Path) -> Mapping[str, object]:
@@ -129,6 +190,7 @@ def _profile(told: ProfileFile, name: str) -> Profile:
             channel: BleChannel(at.service, at.characteristic, at.optional)
             for channel, at in told.channels.items()
         },
+        advertised={channel: _advertised(at) for channel, at in told.advertised.items()},
         serial=SerialLine(told.serial.baud, told.serial.framing) if told.serial else None,
         ranges={
             part: Range(bounds.low, bounds.high, bounds.unit)
@@ -141,3 +203,10 @@ def _profile(told: ProfileFile, name: str) -> Profile:
         settle_s=told.settle_s,
         users=told.users,
     )
+
+
+def _advertised(told: Advert) -> ServiceData | MakerData:
+    if told.service is not None:
+        return ServiceData(told.service)
+    assert told.company is not None, "the schema asks for one of the two"
+    return MakerData(told.company)

@@ -79,6 +79,19 @@ class Channel(_Table):
     optional: StrictBool = False
 
 
+class Advert(_Table):
+    """Advertised data under the name that the driver knows: of a service, or of a maker."""
+
+    service: FullUuid | None = None
+    company: Annotated[StrictInt, Field(ge=0, le=0xFFFF)] | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.service is None) == (self.company is None):
+            raise ValueError("needs a service or a company: one of the two")
+        return self
+
+
 class SerialPort(_Table):
     """How the port is opened."""
 
@@ -168,13 +181,14 @@ class ProfileFile(_Table):
     model: Text
     kind: Annotated[StrictStr, Field(description=f"one of {', '.join(sorted(KINDS))}")]
     driver: Annotated[StrictStr, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$")]
-    link: Literal["ble", "serial"]
+    link: Literal["ble", "advert", "serial"]
     support: Literal["published device bytes", "reference project's tests", "documents only"]
     basis: Text
     identify: Identify
     identity: IdentityTable
     clock: ClockTable = ClockTable()
     channels: Annotated[dict[ChannelName, Channel], Field(max_length=CHANNELS_MAX)] = {}
+    advertised: Annotated[dict[ChannelName, Advert], Field(max_length=CHANNELS_MAX)] = {}
     serial: SerialPort | None = None
     ranges: dict[ChannelName, RangeTable] = {}
     deletes_on_confirm: StrictBool = False
@@ -186,10 +200,15 @@ class ProfileFile(_Table):
 
     @model_validator(mode="after")
     def _link_has_its_table(self) -> Self:
-        if self.link == "ble" and (not self.channels or self.serial):
-            raise ValueError("link ble needs a [channels] table, and no [serial]")
-        if self.link == "serial" and (self.serial is None or self.channels):
-            raise ValueError("link serial needs a [serial] table, and no [channels]")
+        tables = {"ble": "channels", "advert": "advertised", "serial": "serial"}
+        given = [name for name in tables.values() if getattr(self, name)]
+        if given != [tables[self.link]]:
+            others = ", ".join(f"[{name}]" for name in tables.values() if name != tables[self.link])
+            raise ValueError(
+                f"link {self.link} needs a [{tables[self.link]}] table, and no {others}"
+            )
+        if self.link == "advert" and self.deletes_on_confirm:
+            raise ValueError("link advert has no confirmation: deletes_on_confirm can't be")
         if self.quiet_s >= self.deadline_s:
             raise ValueError(f"quiet_s {self.quiet_s} is not below deadline_s {self.deadline_s}")
         return self

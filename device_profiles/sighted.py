@@ -32,7 +32,7 @@ class _Line(BaseModel):
     id: Text
     link: Literal["ble", "serial"]
     wins: StrictStr | None
-    kind: Literal["published", "derived"]
+    kind: Literal["recorded", "published", "derived"]
     source: Text
     services: tuple[FullUuid, ...] = ()
     name: StrictStr = ""
@@ -56,9 +56,16 @@ def _read(path: Path) -> Iterator[Sighted]:
         place = f"{path.name}:{number}"
         try:
             line = _Line.model_validate(json.loads(text))
-        except (ValidationError, ValueError, RecursionError) as error:
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, first["loc"])) or "(line)"
+            keys = ", ".join(_Line.model_fields)
             raise ConfigError(
-                place, "(line)", str(error).replace("\n", " "), "a sighting as its neighbours"
+                place, key, first["msg"], f"what fits; the keys are {keys}"
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(
+                place, "(line)", f"is no JSON: {error}", "one JSON object, as its neighbours"
             ) from error
         yield Sighted(line.id, _sighting(line), line.wins, place)
 

@@ -5,25 +5,28 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
 
-from device_profiles.loader import load_profiles
+from device_profiles.loader import installed
 from edge import keys, running, watchdog
-from edge.binding import BLE, LINE, Binding, Drivers, bind
+from edge.binding import ADVERT, BLE, LINE, Binding, Drivers, bind
 from edge.filing import Box, standing_at
 from edge.links.ble_radio import BleRadio, Heard
 from edge.links.serial import open_serial
 from edge.outbox.port import AsyncOutbox
 from edge.outbox.records import Recovery
+from edge.overhear import Ear, overhear
+from edge.plugins import allowed_profiles
 from edge.publish import Publisher
 from edge.quarantine import Quarantine
 from edge.radio import Radio
 from edge.scan import Bell, Bells, Visited, attend, poll
 from edge.settings import EdgeSettings
+from edge.turns import watch
 from edge.unread import UnreadFrames
 from edge.visits import Unit
 from edge.window import Windows
@@ -50,8 +53,10 @@ class Agent:
     units: tuple[Unit, ...]
     radio: Radio | None
     bells: dict[str, Bell]
+    ears: dict[str, Ear]
     publisher: Publisher
     rng: Random
+    turns: Windows = field(default_factory=Windows)
 
 
 async def run(settings: EdgeSettings, where: Path, clock: Clock, stop: asyncio.Event) -> None:
@@ -105,7 +110,9 @@ async def _put_together(settings: EdgeSettings, where: Path, clock: Clock) -> As
     outbox = await AsyncOutbox.open(settings.data_dir / running.OUTBOX_FILE, settings.agent, clock)
     try:
         quarantine = Quarantine.open(settings.data_dir)
-        bindings = bind(settings, str(where), load_profiles(), Drivers.installed(quarantine))
+        drivers = Drivers.installed(quarantine, settings.plugins)
+        offer = allowed_profiles(installed(), settings.plugins)
+        bindings = bind(settings, str(where), offer, drivers)
         counters = Counters()
         branch = Branch(settings.tenant, settings.agent)
         publisher = Publisher(
@@ -134,16 +141,23 @@ def _agent(
 ) -> Agent:
     rng = Random()  # noqa: S311 jitter, not secrets
     bells = {b.place: Bell(box.clock) for b in bindings if b.link == BLE}
+    steady = box.clock.monotonic
+    heard = [b for b in bindings if b.link == ADVERT]
+    ears = {b.place: Ear(b.place, b.profile.advertised, steady) for b in heard}
     radio = None
-    if bells:
+    if bells or ears:
         adapter = BleRadio(settings.radio.name, settings.radio.address)
-        radio = Radio(adapter, Bells(bells).hear, box.clock, box.counters, rng)
+        radio = Radio(adapter, Bells({**bells, **ears}).hear, box.clock, box.counters, rng)
     units = tuple(Unit(box, binding) for binding in bindings)
-    return Agent(settings, box, units, radio, bells, publisher, rng)
+    return Agent(settings, box, units, radio, bells, ears, publisher, rng)
 
 
 def _work(agent: Agent) -> list[Coroutine[object, None, None]]:
-    work: list[Coroutine[object, None, None]] = [agent.publisher.run(), _heartbeat(agent)]
+    work: list[Coroutine[object, None, None]] = [
+        agent.publisher.run(),
+        _heartbeat(agent),
+        watch(agent.turns, agent.box.clock.monotonic),
+    ]
     if agent.radio is not None:
         work.append(agent.radio.run())
     for unit in agent.units:
@@ -151,6 +165,9 @@ def _work(agent: Agent) -> list[Coroutine[object, None, None]]:
             bell = agent.bells[unit.binding.place]
             visit = _by_radio(unit, agent.radio)
             work.append(attend(bell, visit, agent.radio.turns, agent.box.clock, agent.rng))
+        elif unit.binding.link == ADVERT:
+            ear = agent.ears[unit.binding.place]
+            work.append(overhear(ear, _by_ear(unit, ear), agent.rng))
         else:
             work.append(poll(_by_port(unit), unit.binding.every_s, agent.rng))
     return work
@@ -162,6 +179,13 @@ def _by_radio(unit: Unit, radio: Radio) -> Callable[[Heard], Awaitable[Visited]]
     def visit(heard: Heard) -> Awaitable[Visited]:
         standing = standing_at(unit.binding, lasting=heard.lasting)
         return unit.visit(lambda now: radio.connect(heard, channels, now), standing)
+
+    return visit
+
+
+def _by_ear(unit: Unit, ear: Ear) -> Callable[[], Awaitable[Visited]]:
+    def visit() -> Awaitable[Visited]:
+        return unit.visit(ear.open, standing_at(unit.binding, lasting=ear.lasting))
 
     return visit
 
@@ -207,6 +231,7 @@ def _note(agent: Agent, away_since: datetime | None) -> running.RunningNote:
         away_since=away_since,
         places={unit.binding.place: unit.trouble for unit in agent.units if unit.trouble},
         recovery=_in_words(agent.box.outbox.recovery),
+        turn=agent.turns.figures(),
     )
 
 

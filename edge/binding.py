@@ -1,19 +1,21 @@
 """Where code and data meet: each enrolled place with its profile and the driver that the profile names. Opens nothing."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 
+from edge.plugins import Offer, refused_drivers, third_party
 from edge.quarantine import Quarantine
 from edge.settings import DeviceSettings, EdgeSettings
-from gateway.contract.profile import Profile
+from gateway.contract.profile import IdentityRule, Profile, SerialLine
 from gateway.contract.session import CONTRACT, Driver
+from gateway.model.identity import Scheme
 from gateway.runtime.errors import ConfigError
 from gateway.runtime.plugins import DRIVERS, found
 
-BLE, SERIAL = "ble", "serial"
-OURS = "drivers."  # modules of this distribution; all others are a third party's
+BLE, ADVERT, SERIAL = "ble", "advert", "serial"
+BY_RADIO = (BLE, ADVERT)  # an address stands for either; the profile says which
 # What a serial line's one channel is called: a profile of a line names no channels.
 LINE = "line"
 
@@ -36,17 +38,22 @@ class Drivers:
 
     points: Mapping[str, EntryPoint]
     quarantine: Quarantine
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
     _loaded: dict[str, Driver | None] = field(default_factory=dict[str, Driver | None])
 
     @classmethod
-    def installed(cls, quarantine: Quarantine) -> "Drivers":
-        """Those of the entry points. Raises ConfigError where two claim one id."""
-        return cls(found(DRIVERS), quarantine)
+    def installed(cls, quarantine: Quarantine, plugins: Collection[str] = ()) -> "Drivers":
+        """Those of the entry points; of other distributions than ours, those alone that `plugins` names may run.
+
+        Raises ConfigError where two claim one id.
+        """
+        points = found(DRIVERS)
+        return cls(points, quarantine, refused_drivers(points, plugins))
 
     def third_party(self, driver: str) -> bool:
         """Whether a driver comes from another distribution than this one."""
         point = self.points.get(driver)
-        return point is not None and not point.module.startswith(OURS)
+        return point is not None and third_party(point)
 
     def load(self, driver: str) -> Driver | None:
         """The driver, or None where it is unknown or won't load: `quarantine` knows why."""
@@ -59,12 +66,15 @@ class Drivers:
         if point is None:
             self.quarantine.bar(driver, f"no driver {driver!r} is installed")
             return None
+        if driver in self.refused:
+            self.quarantine.bar(driver, self.refused[driver])
         if self.quarantine.why_not(driver):
             return None
         try:
-            loaded: Driver = point.load()
-            contract = loaded.contract
-        except Exception as error:  # noqa: BLE001 a vendor's code: whatever it raises bars it alone
+            with self.quarantine.loading(driver, third_party=third_party(point)):
+                loaded: Driver = point.load()
+                contract = loaded.contract
+        except BaseException as error:  # noqa: BLE001 a vendor's code: whatever it raises, `sys.exit` too, bars it alone
             self.quarantine.bar(
                 driver, f"driver {driver} does not load: {type(error).__name__}: {error}"
             )
@@ -77,18 +87,22 @@ class Drivers:
         return loaded
 
 
-def bind(
-    settings: EdgeSettings, where: str, profiles: Mapping[str, Profile], drivers: Drivers
-) -> tuple[Binding, ...]:
-    """All enrolled places. `where` is the settings file. Raises ConfigError for a profile that doesn't fit its place."""
-    return tuple(_bound(device, where, profiles, drivers) for device in settings.device)
+def bind(settings: EdgeSettings, where: str, offer: Offer, drivers: Drivers) -> tuple[Binding, ...]:
+    """All enrolled places. `where` is the settings file.
+
+    A device whose profile another distribution can't give, or may not, is unserved, and costs no other.
+    Raises ConfigError for a profile that nobody has, or that doesn't fit its place.
+    """
+    return tuple(_bound(device, where, offer, drivers) for device in settings.device)
 
 
-def _bound(
-    device: DeviceSettings, where: str, profiles: Mapping[str, Profile], drivers: Drivers
-) -> Binding:
-    profile = profiles.get(device.profile)
+def _bound(device: DeviceSettings, where: str, offer: Offer, drivers: Drivers) -> Binding:
+    profile = offer.profiles.get(device.profile)
     if profile is None:
+        why = offer.refused.get(device.profile) or "; ".join(offer.lost)
+        if why:
+            return _unserved(device, why, drivers.quarantine)
+        profiles = offer.profiles
         near = difflib.get_close_matches(device.profile, profiles) or sorted(profiles)
         raise ConfigError(
             where,
@@ -96,19 +110,43 @@ def _bound(
             f"no profile {device.profile!r} is installed",
             " or ".join(near),
         )
-    link = BLE if device.address else SERIAL
-    if profile.link != link or (link == SERIAL and profile.serial is None):
+    fits = profile.link in BY_RADIO if device.address else profile.link == SERIAL
+    if not fits or (profile.link == SERIAL and profile.serial is None):
         raise ConfigError(
             where,
             f"device at {device.place}",
-            f"profile {profile.id} is for a {profile.link} link",
-            'an address = "AA:BB:CC:DD:EE:FF"' if profile.link == BLE else 'a port = "/dev/…"',
+            f"profile {profile.id} is for {'an' if profile.link == ADVERT else 'a'} {profile.link} link",
+            'an address = "AA:BB:CC:DD:EE:FF"' if profile.link in BY_RADIO else 'a port = "/dev/…"',
         )
     return Binding(
         place=device.place,
-        link=link,
+        link=profile.link,
         profile=profile,
         driver=drivers.load(profile.driver),
         third_party=drivers.third_party(profile.driver),
+        every_s=float(device.every_s),
+    )
+
+
+def _unserved(device: DeviceSettings, why: str, quarantine: Quarantine) -> Binding:
+    # It has a place in the status and in the agent's turns like all others; its barred driver keeps it from being visited.
+    none = Profile(
+        id=device.profile,
+        maker="",
+        model="",
+        kind="",
+        driver=f"(of {device.profile})",
+        support="",
+        link=BLE if device.address else SERIAL,
+        identity=IdentityRule(Scheme.ARRIVAL),
+        serial=None if device.address else SerialLine(9600),
+    )
+    quarantine.bar(none.driver, why)
+    return Binding(
+        place=device.place,
+        link=none.link,
+        profile=none,
+        driver=None,
+        third_party=True,
         every_s=float(device.every_s),
     )

@@ -1,4 +1,4 @@
-"""`vitalgate edge`: run the agent, look at how it stands. Options and printing; no logic of its own."""
+"""`vitalgate edge`: run the agent, pair a device, look at how it stands. Options and printing; no logic of its own."""
 
 import asyncio
 import json
@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge.nearby_cli import nearby
 from edge.outbox.status import read_status
+from edge.pair_cli import pair
 from edge.running import OUTBOX_FILE
 from edge.running import read as read_note
 from edge.settings import load
@@ -28,6 +30,9 @@ app = typer.Typer(no_args_is_help=True, help="The agent on an edge box: run it, 
 SettingsFile = Annotated[
     Path, typer.Option("--settings", help="the box's settings file (TOML)", dir_okay=False)
 ]
+
+app.command()(pair)
+app.command()(nearby)
 
 
 @app.command()
@@ -106,13 +111,14 @@ def _devices(devices: Sequence[DeviceLine], now: datetime) -> Table:
 
 
 def _figures(found: StatusDocument, now: datetime) -> str:
-    window = found["window_ms"]
+    window, turn = found["window_ms"], found["turn_ms"]
     figures = [
         f"Outbox: {found['pending']} wait for a receipt"
         + (f", the oldest from {_ago(found['oldest_pending'], now)}" if found["pending"] else ""),
         f"numbered so far: {found['issued']} (epoch {found['epoch']})",
         f"last receipt: {_ago(found['last_receipt'], now)}",
         f"arrival to disk: p50 {window['p50']} ms, p99 {window['p99']} ms, most {window['max']} ms of {window['count']:g}",
+        f"a turn of the loop comes late by: p99 {turn['p99']} ms, most {turn['max']} ms",
     ]
     return "\n".join(figures)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from edge.binding import BLE, SERIAL, Binding
+from edge.binding import ADVERT, BY_RADIO, SERIAL, Binding
 from edge.drive import Ended, Misfit, Outcome
 from edge.enrol import Standing, disagreement, identify, tidy
 from edge.normalise import Provenance, normalise
@@ -29,7 +29,7 @@ ARRIVAL_BITS = 64
 # A device that forgets what it was confirmed is not subscribed to unless this much is free.
 ROOM_USED_MAX = 0.99
 DISK_FREE_BYTES_MIN = 16 * 1024 * 1024
-# What such a device has told and the outbox refuses for now is tried again, since it is nowhere else.
+# What such a device has told, or one only advertises, and the outbox refuses for now is tried again: it is nowhere else.
 ACCEPT_TRIES_MAX = 30
 ACCEPT_PAUSE_S = 1.0
 
@@ -245,7 +245,8 @@ class Filing:
         self, device: str, observations: Sequence[Observation], cursor: str | None
     ) -> int:
         live = [is_live(o.time, o.source, self._box.clock.now()) for o in observations]
-        tries = ACCEPT_TRIES_MAX if self._binding.profile.deletes_on_confirm else 1
+        nowhere_else = self._binding.profile.deletes_on_confirm or self._binding.link == ADVERT
+        tries = ACCEPT_TRIES_MAX if nowhere_else else 1
         for left in range(tries - 1, -1, -1):
             try:
                 accepted = await self._box.outbox.accept(device, observations, cursor, live=live)
@@ -276,5 +277,5 @@ def is_live(moment: Moment, source: Source, now: datetime) -> bool:
 
 def standing_at(binding: Binding, *, lasting: bool) -> Standing:
     """What the place itself says of the device."""
-    address = binding.place if binding.link == BLE else ""
+    address = binding.place if binding.link in BY_RADIO else ""
     return Standing(driver=binding.profile.driver, address=address, lasting=lasting)

@@ -12,10 +12,10 @@ from decimal import Context, Decimal
 from itertools import count
 from typing import TypeVar
 
-from edge.timekeeping import is_trusted
 from gateway.contract.profile import Profile, Range
 from gateway.contract.session import Reading
-from gateway.model.identity import Scheme, Stamp, content_hash, observation_key
+from gateway.contract.stamping import stamp_of
+from gateway.model.identity import content_hash, observation_key
 from gateway.model.kinds import FACTORS, KINDS
 from gateway.model.observation import (
     MARKS_MAX,
@@ -76,7 +76,7 @@ def normalise(
     marks = {*map(_word, reading.marks), *_marks(reading, profile, parts, context)}
     parts, context = _first(parts), _first(context)
     content = content_hash(reading.kind, parts)
-    stamp = _stamp(reading, profile, content, provenance)
+    stamp = stamp_of(reading, profile, content, arrival=f"{provenance.agent}:{provenance.arrival}")
     return Observation(
         key=observation_key(provenance.device, reading.kind, stamp, provenance.accepted.date()),
         device=provenance.device,
@@ -97,34 +97,12 @@ def normalise(
     )
 
 
-def scheme_of(reading: Reading, profile: Profile) -> Scheme:
-    """What the key of this record rests on: the profile's scheme, as far as the record itself carries it."""
-    declared = profile.identity.scheme
-    if declared is Scheme.ARRIVAL or not is_trusted(reading, profile):
-        return Scheme.ARRIVAL
-    if declared is Scheme.RECORD and reading.sequence is None:
-        return Scheme.CLOCK
-    return declared
-
-
-def _stamp(reading: Reading, profile: Profile, content: str, provenance: Provenance) -> Stamp:
-    return Stamp(
-        scheme=scheme_of(reading, profile),
-        raw_time=reading.taken,
-        content=content,
-        sequence=reading.sequence,
-        slot=reading.slot,
-        ordinal=reading.ordinal if profile.identity.ordinal else 0,
-        arrival=f"{provenance.agent}:{provenance.arrival}",
-    )
-
-
 def _told(reading: Reading, profile: Profile) -> tuple[dict[str, Part], dict[str, str]]:
     units = _units(reading)
     parts: dict[str, Part] = {}
     context: dict[str, str] = {}
     for name, value in reading.parts.items():
-        part = _part(value, units.get(name), profile.ranges.get(name))
+        part = _part(value, units.get(name), _ranges(reading, profile).get(name))
         if part is None:
             context[_free(_word(name), context)] = _text(str(value))
         else:
@@ -136,6 +114,11 @@ def _told(reading: Reading, profile: Profile) -> tuple[dict[str, Part], dict[str
 
 def _units(reading: Reading) -> Mapping[str, str]:
     return KINDS[reading.kind].parts if reading.kind in KINDS else {}
+
+
+def _ranges(reading: Reading, profile: Profile) -> Mapping[str, Range]:
+    # What a meter shows of glucose says nothing of the ketone that it measures too.
+    return profile.ranges if reading.kind == profile.kind else {}
 
 
 def _part(value: Quantity | Limit, stored: str | None, shown: Range | None) -> Part | None:
@@ -222,7 +205,8 @@ def _marks(
         yield PARTS_WITHHELD
     if len(context) > PARTS_MAX:
         yield CONTEXT_WITHHELD
-    outside = any(_is_outside(v, profile.ranges.get(n), units.get(n)) for n, v in numbers.items())
+    ranges = _ranges(reading, profile)
+    outside = any(_is_outside(v, ranges.get(n), units.get(n)) for n, v in numbers.items())
     if outside or _is_upside_down(numbers, units):
         yield IMPLAUSIBLE
 

@@ -1,6 +1,8 @@
 """Drivers that may not run: those that raised twice running, and those in which the agent twice came to a stop."""
 
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +31,7 @@ class Quarantine:
     _notes: _Notes
     _raised: dict[str, int] = field(default_factory=dict[str, int])
     _why: dict[str, str] = field(default_factory=dict[str, str])
+    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     def open(cls, data_dir: Path) -> "Quarantine":
@@ -49,6 +52,24 @@ class Quarantine:
             return f"the agent came to a stop in driver {driver} {stopped} times: mend it, then delete {self._path}"
         return self._why.get(driver)
 
+    @asynccontextmanager
+    async def turn(self, driver: str) -> AsyncGenerator[None]:
+        """Hold this during a visit. Drivers under suspicion go one at a time, so that the next stop names the one that it is."""
+        if self._notes.stopped.get(driver):
+            async with self._alone:
+                yield
+        else:
+            yield
+
+    @contextmanager
+    def loading(self, driver: str, *, third_party: bool) -> Generator[None]:
+        """Hold this while a driver's code is imported: an import that never ends stops the agent as a visit does. Raises StoreError."""
+        self.begin(driver, third_party=third_party)
+        try:
+            yield
+        finally:
+            self._leave(driver, third_party=third_party)
+
     def begin(self, driver: str, *, third_party: bool) -> None:
         """A visit by this driver begins: on disk before its code runs, where it isn't ours. Raises StoreError."""
         if third_party:
@@ -57,14 +78,8 @@ class Quarantine:
 
     def end(self, driver: str, bug: Exception | None, *, third_party: bool) -> None:
         """A visit by this driver ended by itself; `bug`: what it raised that was no PeerError."""
-        if third_party:
-            left = self._notes.calling.pop(driver, 1) - 1
-            if left:
-                self._notes.calling[driver] = left
-            self._notes.stopped.pop(driver, None)
-            # A note that stays counts as one stop at most; what the visit brought must not be lost over it.
-            with suppress(StoreError):
-                self._write()
+        self._notes.stopped.pop(driver, None)
+        self._leave(driver, third_party=third_party)
         if bug is None:
             self._raised.pop(driver, None)
             return
@@ -74,8 +89,18 @@ class Quarantine:
                 f"driver {driver} raised {type(bug).__name__} {RAISED_MAX} visits running"
             )
 
+    def _leave(self, driver: str, *, third_party: bool) -> None:
+        if not third_party:
+            return
+        left = self._notes.calling.pop(driver, 1) - 1
+        if left:
+            self._notes.calling[driver] = left
+        # A note that stays counts as one stop at most; what the visit brought must not be lost over it.
+        with suppress(StoreError):
+            self._write()
+
     def bar(self, driver: str, why: str) -> None:
-        """A driver that could not be loaded."""
+        """A driver that could not be loaded, or may not run."""
         self._why[driver] = why
 
     def _write(self) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from edge.outbox.records import WindowFigures
+
 OUTBOX_FILE = "outbox.sqlite"
 FILE = "agent.json"
 FILE_BYTES_MAX = 1_000_000
@@ -15,7 +17,7 @@ FRESH_S = 10.0  # a note older than this is of an agent that no longer runs
 class RunningNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`places`: trouble by place, of devices that may not be enrolled yet. `away_since`: the broker, while it is away.
 
-    `ended`: the agent stopped in an orderly way.
+    `turn`: how late a turn of the loop came. `ended`: the agent stopped in an orderly way.
     """
 
     at: datetime
@@ -24,6 +26,7 @@ class RunningNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     away_since: datetime | None = None
     places: Mapping[str, str] = {}
     recovery: str | None = None
+    turn: WindowFigures = WindowFigures()
 
 
 _encode = msgspec.json.Encoder().encode

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 from edge.links.ble_radio import Heard
 from edge.patience import Backoff
@@ -84,10 +85,18 @@ class Bell:
             await self._rung.wait()
 
 
+class Rings(Protocol):
+    """Who wants to know when a device is heard."""
+
+    def ring(self, heard: Heard) -> None:
+        """It was heard now."""
+        ...
+
+
 class Bells:
     """One bell for each enrolled address; what else is heard is not ours to read."""
 
-    def __init__(self, addresses: Mapping[str, Bell]) -> None:
+    def __init__(self, addresses: Mapping[str, Rings]) -> None:
         """`addresses` in upper case."""
         self._bells = addresses
 

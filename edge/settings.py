@@ -22,10 +22,12 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from gateway.runtime.errors import ConfigError
+from gateway.runtime.plugins import spelled
 from gateway.wire.topics import NAME
 
 FILE_BYTES_MAX = 1_000_000
 DEVICES_MAX = 200
+PLUGINS_MAX = 100
 EVERY_S_MIN = 5
 EVERY_S_MAX = 86_400
 PASSWORD_BYTES_MAX = 4_096
@@ -73,6 +75,11 @@ def _path_or_none(given: object, info: ValidationInfo) -> Path | None:
 FilePath = Annotated[Path, BeforeValidator(_path)]
 FilePathOrNone = Annotated[Path | None, BeforeValidator(_path_or_none)]
 TopicName = Annotated[StrictStr, AfterValidator(_topic_name)]
+DistributionName = Annotated[
+    StrictStr,
+    Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$"),
+    AfterValidator(spelled),
+]
 
 
 class _Table(BaseModel):
@@ -192,6 +199,12 @@ class EdgeSettings(_Table):
     )
     mqtt: MqttSettings = Field(default_factory=MqttSettings, description="a table [mqtt]")
     radio: RadioSettings = Field(default_factory=RadioSettings, description="a table [radio]")
+    # What pip installed is not asked to run: the operator decides, by the name of the distribution.
+    plugins: tuple[DistributionName, ...] = Field(
+        default=(),
+        max_length=PLUGINS_MAX,
+        description='distributions whose drivers and profiles may serve, as in ["acme-health"]',
+    )
     device: tuple[DeviceSettings, ...] = Field(
         default=(), max_length=DEVICES_MAX, description=f"at most {DEVICES_MAX} tables [[device]]"
     )

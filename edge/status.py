@@ -43,6 +43,7 @@ class StatusDocument(TypedDict):
     last_receipt: str | None
     connected: bool
     window_ms: Mapping[str, float]
+    turn_ms: Mapping[str, float]
     radio: str | None
     devices: Sequence[DeviceLine]
     counters: Mapping[str, int]
@@ -75,7 +76,6 @@ class Standing:
 def document(standing: Standing) -> StatusDocument:
     """The status as JSON gives it."""
     outbox, running = standing.outbox, standing.outbox.running
-    window = running.window if running else WindowFigures()
     return {
         "agent": standing.settings.agent,
         "tenant": standing.settings.tenant,
@@ -86,17 +86,17 @@ def document(standing: Standing) -> StatusDocument:
         "oldest_pending": _iso(outbox.oldest_pending),
         "last_receipt": _iso(outbox.last_receipt),
         "connected": standing.connected,
-        "window_ms": {
-            "p50": window.p50,
-            "p99": window.p99,
-            "max": window.max,
-            "count": window.count,
-        },
+        "window_ms": _figures(running.window if running else WindowFigures()),
+        "turn_ms": _figures(standing.note.turn if standing.note else WindowFigures()),
         "radio": standing.note.radio if standing.note and standing.running else None,
         "devices": list(_devices(standing)),
         "counters": running.counters if running else {},
         "words": list(words(standing)),
     }
+
+
+def _figures(told: WindowFigures) -> Mapping[str, float]:
+    return {"p50": told.p50, "p99": told.p99, "max": told.max, "count": told.count}
 
 
 def words(standing: Standing) -> Iterator[str]:

@@ -21,10 +21,10 @@ from edge.clock_history import (
 )
 from gateway.contract.profile import ClockRule, Profile
 from gateway.contract.session import Reading
+from gateway.contract.stamping import is_trusted
 from gateway.model.observation import Moment, TimeMethod
 from gateway.runtime.clock import iso
 
-YEAR_MIN = 1582  # the first that the Bluetooth and ISO/IEEE date formats know
 FUTURE_S = 60.0  # a stored time that lies further ahead of its own arrival is none
 AGE_MAX_S = 10 * 365 * DAY_S  # older than any of these devices' memories: the clock was never set
 TEXT_CHARS_MAX = 200
@@ -62,7 +62,7 @@ def moment_of(
 
     `pair` is the one of this visit, None where the clock could not be read; `memory` is what the visits before it left. A
     stored time that is missing, impossible, near a reset epoch, in the future or absurdly old gives the moment of arrival
-    instead, marked unknown; the measurement stays. A time near a reset epoch is not corrected even with a pair: it may come
+    instead, marked unknown unless the visit saw it being made; the measurement stays. A time near a reset epoch is not corrected even with a pair: it may come
     from before an earlier reset.
     """
     resolved = (
@@ -94,27 +94,21 @@ def remembered(
     return seen(memory, pair, profile.clock, set_to_s)
 
 
-def is_trusted(reading: Reading, profile: Profile) -> bool:
-    """Whether the stored time may name the record: a property of record and profile, never of the visit (plan, section 6)."""
-    taken = reading.taken
-    if taken is None or taken.tzinfo is not None or reading.raw_time is not None:
-        return False
-    if taken.year < YEAR_MIN:
-        return False
-    span = timedelta(seconds=profile.identity.reset_span_s)
-    return not any(timedelta() <= taken - epoch <= span for epoch in profile.identity.reset_epochs)
-
-
 def _unknown(reading: Reading, arrival: Arrival, memory: ClockMemory) -> Moment:
     early_s = None
-    if reading.pushed and memory.emptied_s is not None:
+    seen_s = reading.within_s if reading.within_s is not None else -1.0
+    known = 0 <= seen_s <= AGE_MAX_S
+    if known:
+        # The visit saw it being made: it needs no clock of the device's.
+        early_s = round(seen_s, 3)
+    elif reading.pushed and memory.emptied_s is not None:
         # A device that tells by itself, and had told all: this was measured since then, whenever it is told.
         since_s = arrival.at.timestamp() - memory.emptied_s
         early_s = round(max(0.0, since_s) + BOX_STEP_S, 3)
     return Moment(
         utc=iso(arrival.at),
         method=TimeMethod.ARRIVAL,
-        known=False,
+        known=known,
         early_s=early_s,
         device=_told(reading),
         zone=arrival.zone.key,

@@ -37,7 +37,8 @@ class Unit:
         self._box.counters.add("visits.begun")
         before = self.trouble
         try:
-            visited = await self._visit(driver, open_link, standing)
+            async with self._box.quarantine.turn(driver.id):
+                visited = await self._visit(driver, open_link, standing)
         except (LinkError, StoreError) as fault:
             self.trouble = str(fault)
             visited = Visited(well=False)
@@ -72,10 +73,10 @@ class Unit:
         try:
             try:
                 session = driver.open(info)
-            except Exception as error:  # noqa: BLE001 a vendor's code ends here, as in the visit loop
+            except BaseException as error:  # noqa: BLE001 a vendor's code ends here, as in the visit loop
                 await link.close()
-                bug = error
-                return Ended(Outcome.BUG, f"{type(error).__name__}: {error}", error)
+                bug = RuntimeError(f"raised {type(error).__name__}: {error}")
+                return Ended(Outcome.BUG, str(bug), bug)
             ended = await drive(
                 session,
                 link,

@@ -1,4 +1,4 @@
-"""How long a reading that its device has forgotten lives in memory alone: samples from arrival to fsync. No clock here."""
+"""Samples of a time that must stay short, and their figures: from arrival to fsync, a turn of the loop. No clock here."""
 
 from collections import deque
 
@@ -9,7 +9,7 @@ SAMPLES_MAX = 10_000  # the latest, from which p50 and p99 are taken
 
 
 class Windows:
-    """Samples of one agent."""
+    """Samples of one agent: of the window in which a reading that its device has forgotten lives in memory alone, or of turns."""
 
     def __init__(self) -> None:
         """Start from nothing."""
@@ -18,7 +18,7 @@ class Windows:
         self._count = 0
 
     def add(self, seconds: float) -> None:
-        """One commit's oldest reading took this long from arrival to disk."""
+        """It took this long once."""
         self._latest_s.append(seconds)
         self._highest_s = max(self._highest_s, seconds)
         self._count += 1

@@ -126,7 +126,7 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True)
 class WindowFigures:
-    """How long readings took from arrival to fsync, in milliseconds: the window in which a kill costs a reading."""
+    """How long something that must be short took, in milliseconds: a reading from arrival to fsync, say."""
 
     p50: float = 0.0
     p99: float = 0.0

@@ -19,6 +19,7 @@ WIRE_BYTES_MAX = 300_000
 COUNT_MAX = 1_000
 HEADER_BYTES_MAX = 1_000
 ZSTD_LEVEL = 3
+ZSTD_WINDOW_BYTES_MAX = 1 << 23
 ZSTD_FROM_BYTES = 400  # below that a frame costs more than it saves
 
 Encoding = Literal["json", "json+zstd"]
@@ -146,6 +147,39 @@ def decode_envelope(payload: bytes) -> Envelope:
 
     One bad observation condemns itself alone: it is `Unreadable`. Unknown fields are ignored, an unknown major version is not.
     """
+    header, plain = _open(payload)
+    try:
+        observations = _read(plain)
+    except _UNDECODABLE as error:
+        raise EnvelopeError(f"body: {error}", header) from error
+    _check_count(header, observations)
+    return Envelope(header, observations, envelope_hash(payload))
+
+
+class Positions:
+    """An envelope's positions, each read when it is first asked for: to compare one repeat, ninety-nine need no reading."""
+
+    def __init__(self, payload: bytes) -> None:
+        """Raises EnvelopeError as `decode_envelope` does."""
+        header, plain = _open(payload)
+        try:
+            self._raw = _decode_raw_body(plain).observations
+        except _UNDECODABLE as error:
+            raise EnvelopeError(f"body: {error}", header) from error
+        _check_count(header, self._raw)
+        self._read: dict[int, Observation | Unreadable] = {}
+
+    def at(self, position: int) -> Observation | None:
+        """What was measured, if that position exists and can be read."""
+        if not 0 <= position < len(self._raw):
+            return None
+        if position not in self._read:
+            self._read[position] = _read_one(self._raw[position])
+        seen = self._read[position]
+        return seen if isinstance(seen, Observation) else None
+
+
+def _open(payload: bytes) -> tuple[Header, bytes]:
     header, body = decode_header(payload)
     family, _, major = header.schema.rpartition("/")
     if family != SCHEMA.rpartition("/")[0] or major.partition(".")[0] != SCHEMA_MAJOR:
@@ -153,14 +187,16 @@ def decode_envelope(payload: bytes) -> Envelope:
     if hashlib.sha256(body).hexdigest() != header.sha256:
         raise EnvelopeError("the body is not the one that the header names (sha256)", header)
     try:
-        observations = _read(_unpack(header, body))
-    except (*_UNDECODABLE, zstandard.ZstdError) as error:
+        return header, _unpack(header, body)
+    except zstandard.ZstdError as error:
         raise EnvelopeError(f"body: {error}", header) from error
-    if len(observations) != header.count:
+
+
+def _check_count(header: Header, held: Sequence[object]) -> None:
+    if len(held) != header.count:
         raise EnvelopeError(
-            f"header counts {header.count} observations, body holds {len(observations)}", header
+            f"header counts {header.count} observations, body holds {len(held)}", header
         )
-    return Envelope(header, observations, envelope_hash(payload))
 
 
 def _read(plain: bytes) -> Sequence[Observation | Unreadable]:
@@ -195,7 +231,9 @@ def _unpack(header: Header, body: bytes) -> bytes:
             plain = body
         case "json+zstd":
             # A fresh decompressor: one is not safe to share between threads. The frame's own size claim is not trusted.
-            with zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(body) as reader:
+            with zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX).stream_reader(
+                body
+            ) as reader:
                 plain = reader.read(BODY_BYTES_MAX + 1)
         case other:
             raise EnvelopeError(f"encoding {other!r}; this reads json and json+zstd", header)

@@ -7,7 +7,10 @@ import msgspec
 RECEIPT = "vitalgate.receipt/1"
 QUESTION = "vitalgate.ledger-question/1"
 ANSWER = "vitalgate.ledger-answer/1"
-RANGES_MAX = 10_000
+RANGES_MAX = 10_000  # in one answer: the newest
+LISTED_MAX = 10_000  # numbers listed apart in one answer; what is left out is sent again, settled by its key, and harms nothing
+QUESTION_BYTES_MAX = 2_000
+NONCE_MAX = 200
 
 
 class Parked(msgspec.Struct, frozen=True, gc=False):

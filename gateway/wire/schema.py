@@ -6,12 +6,13 @@ from gateway.wire.envelope import Body, Header
 from gateway.wire.receipts import Answer, Question, Receipt
 from gateway.wire.status import Status
 
+# What crosses the network, in documents as in code.
+MESSAGES = (Header, Body, Receipt, Question, Answer, Status)
+
 
 def wire_schema() -> dict[str, object]:
     """One JSON Schema document (2020-12) with a definition for each message."""
-    _, definitions = msgspec.json.schema_components(
-        (Header, Body, Receipt, Question, Answer, Status), ref_template="#/$defs/{name}"
-    )
+    _, definitions = msgspec.json.schema_components(MESSAGES, ref_template="#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:vitalgate:wire:1",

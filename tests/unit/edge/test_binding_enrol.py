@@ -13,6 +13,7 @@ from device_profiles.loader import load_profiles
 from edge import keys
 from edge.binding import Drivers, bind
 from edge.enrol import Standing, disagreement, identify, names_a_unit, tidy, unit_of
+from edge.plugins import Offer
 from edge.quarantine import Quarantine
 from edge.settings import DeviceSettings, EdgeSettings
 from gateway.contract.session import UnitInfo
@@ -89,7 +90,7 @@ METER = DeviceSettings(profile="lifescan/onetouch-ultra2", port="/dev/ttyUSB0", 
 
 def test_each_place_is_bound_to_its_profile_and_driver(tmp_path: Path) -> None:
     drivers = Drivers.installed(Quarantine.open(tmp_path))
-    cuff, meter = bind(settings(tmp_path, CUFF, METER), WHERE, load_profiles(), drivers)
+    cuff, meter = bind(settings(tmp_path, CUFF, METER), WHERE, Offer(load_profiles()), drivers)
     assert (cuff.link, cuff.driver and cuff.driver.id) == ("ble", "gatt.blood_pressure")
     assert (meter.link, meter.driver and meter.driver.id) == ("serial", "onetouch.ultra2")
     assert meter.every_s == 30
@@ -100,14 +101,14 @@ def test_an_unknown_profile_is_named_with_what_was_meant(tmp_path: Path) -> None
     drivers = Drivers.installed(Quarantine.open(tmp_path))
     wrong = CUFF.model_copy(update={"profile": "aandd/ua-651"})
     with pytest.raises(ConfigError, match="aandd/ua-651ble"):
-        bind(settings(tmp_path, wrong), WHERE, load_profiles(), drivers)
+        bind(settings(tmp_path, wrong), WHERE, Offer(load_profiles()), drivers)
 
 
 def test_a_profile_for_a_port_does_not_fit_an_address(tmp_path: Path) -> None:
     drivers = Drivers.installed(Quarantine.open(tmp_path))
     wrong = METER.model_copy(update={"port": "", "address": "C0:11:22:33:44:55"})
     with pytest.raises(ConfigError, match="serial link"):
-        bind(settings(tmp_path, wrong), WHERE, load_profiles(), drivers)
+        bind(settings(tmp_path, wrong), WHERE, Offer(load_profiles()), drivers)
 
 
 class FromTheFuture:
@@ -139,7 +140,7 @@ def test_a_driver_that_cannot_serve_costs_its_own_devices_only(
     profiles = dict(load_profiles())
     profiles["acme/x"] = replace(profiles["aandd/ua-651ble"], id="acme/x", driver=driver)
     device = CUFF.model_copy(update={"profile": "acme/x"})
-    other, meter = bind(settings(tmp_path, device, METER), WHERE, profiles, drivers)
+    other, meter = bind(settings(tmp_path, device, METER), WHERE, Offer(profiles), drivers)
     assert other.driver is None
     assert why in str(quarantine.why_not(driver))
     assert meter.driver is not None

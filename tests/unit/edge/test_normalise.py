@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.normalise import RAW_BYTES_MAX, Provenance, normalise, scheme_of
+from edge.normalise import RAW_BYTES_MAX, Provenance, normalise
 from gateway.contract.profile import IdentityRule, Profile, Range
 from gateway.contract.session import Reading
+from gateway.contract.stamping import scheme_of
 from gateway.model.identity import Scheme
 from gateway.model.kinds import MGDL_PER_MMOLL, MMHG_PER_KPA
 from gateway.model.observation import (
@@ -63,7 +64,8 @@ def glucose(value: Quantity | Limit, **how: object) -> Reading:
 
 
 def see(reading: Reading, using: Profile | None = None, origin: Provenance = ORIGIN) -> Observation:
-    return normalise(reading, using or profile(), WHEN, origin)
+    # Of a device whose kind is the reading's: of another kind its ranges say nothing.
+    return normalise(reading, replace(using or profile(), kind=reading.kind), WHEN, origin)
 
 
 def test_a_respelled_unit_is_no_conversion_and_keeps_the_digits() -> None:
@@ -110,6 +112,18 @@ def test_lo_and_hi_carry_the_bound_of_the_profile_and_no_original() -> None:
     assert low.parts["value"] == Part(unit="mg/dL", value="20", beyond=Beyond.BELOW)
     assert high.parts["value"] == Part(unit="mg/dL", value="600", beyond=Beyond.ABOVE)
     assert low.content != high.content
+
+
+def test_ranges_say_nothing_of_a_reading_of_another_kind() -> None:
+    meter = profile(kind="glucose")
+    low, ketone = (
+        normalise(Reading("ketone", {"value": value}, TAKEN), meter, WHEN, ORIGIN)
+        for value in (Limit.BELOW, Quantity(Decimal("0.8"), "mmol/L"))
+    )
+
+    assert low.parts["value"] == Part(unit="mmol/L", beyond=Beyond.BELOW)
+    assert ketone.parts["value"] == Part(unit="mmol/L", value="0.8")
+    assert low.marks == ketone.marks == ()
 
 
 def test_a_bound_in_another_unit_is_converted_and_one_that_is_unknown_is_absent() -> None:

@@ -12,11 +12,11 @@ from edge.timekeeping import (
     AGE_MAX_S,
     Arrival,
     ClockPair,
-    is_trusted,
     moment_of,
 )
 from gateway.contract.profile import ClockRule, IdentityRule, Profile
 from gateway.contract.session import Reading
+from gateway.contract.stamping import is_trusted
 from gateway.model.identity import Scheme
 from gateway.model.observation import TimeMethod
 from gateway.runtime.clock import from_iso

@@ -238,3 +238,23 @@ def test_quiet_lasts_as_long_as_something_comes() -> None:
     )
 
     assert heard == [Received(6.5, "line", b"x")]
+
+
+def test_a_peer_that_counts_as_nothing_is_asked_all_the_same_and_takes_its_time() -> None:
+    class Empty:
+        def __len__(self) -> int:
+            return 0
+
+        def hear(self, command: Subscribe | Write | Read) -> Iterable[Received]:
+            if isinstance(command, Read):
+                yield Received(2.5, command.channel, b"7")
+
+    heard: list[Event] = []
+
+    def flow(_unit: UnitInfo, _opened: Opened) -> Flow:
+        yield Read("a")
+        heard.append((yield from wait()))
+
+    converse(FlowDriver("f", flow).open(UNIT), Empty(), Opened(10.0), deadline_s=60.0)
+
+    assert heard == [Received(12.5, "a", b"7")]

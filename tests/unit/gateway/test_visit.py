@@ -227,7 +227,7 @@ def test_a_fault_over_a_closed_link_ends_the_visit_once(fault: Exception, ending
 
 
 def test_a_deadline_ends_a_visit_and_keeps_what_was_reported() -> None:
-    of = visit(lambda _: [Report(reading(1))])
+    of = visit(lambda event: [Report(reading(1))] if isinstance(event, Opened) else [])
     handled(of, OPENED)
 
     assert handled(of, DeadlinePassed(200.0)) == [
@@ -235,6 +235,23 @@ def test_a_deadline_ends_a_visit_and_keeps_what_was_reported() -> None:
         Over(Ending.DEADLINE),
     ]
     assert of.over
+
+
+def test_a_deadline_is_told_as_a_closed_link_and_answered_with_what_was_held_back() -> None:
+    def answer(event: Event) -> Iterator[Command]:
+        if isinstance(event, Closed):
+            yield Report(reading(int(event.at)))
+            yield Flush("moved")
+            yield Write("racp", b"\3")
+            yield Finish()
+
+    of = visit(answer)
+    handled(of, OPENED)
+
+    assert handled(of, DeadlinePassed(200.0)) == [
+        Persist((reading(200),), None, answer=False),
+        Over(Ending.DEADLINE),
+    ]
 
 
 def test_nothing_happens_after_a_visit_is_over() -> None:
