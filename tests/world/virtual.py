@@ -1,0 +1,255 @@
+"""Virtual time and mortal processes: an asyncio loop whose clock jumps to the next timer. No thread, no real clock, no device.
+
+A process that is killed is simply never resumed: no `finally` of it runs, as after `kill -9`. Its tasks are kept until the
+world is judged, and only then unwound (`bury`), since Python would else unwind them whenever it collects them.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context, ContextVar, copy_context
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, cast
+
+from gateway.runtime.errors import StoreError
+
+STEPS_MAX = 400_000  # callbacks of all processes in one world: more is a loop that does not end
+DISK_S_MAX = 0.02  # for one commit or look at the disk
+BURIAL_S = 120.0
+
+_current: ContextVar["Process | None"] = ContextVar("process", default=None)
+
+
+class DeadlockError(Exception):
+    """Nothing is due and nothing will ever be: the world forgot to plan its end."""
+
+
+class Process:
+    """One operating-system process of the world. `steps` counts what it has done; it dies before step `dies_at`."""
+
+    def __init__(self, loop: "VirtualLoop", name: str, rng: Random) -> None:
+        self.loop, self.name, self._rng = loop, name, rng
+        self.alive, self.ghost = True, False
+        self.steps = 0
+        self.dies_at: int | None = None
+        self.on_death: Callable[[], None] = lambda: None
+        self.after_disk: Callable[[], None] = lambda: None
+        self.disk_factor = 1.0
+        self._disk_free_at = 0.0
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._mains: list[asyncio.Task[Any]] = []
+        self._swallowed: list[tuple[Callable[..., object], Sequence[object], Context]] = []
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task of this process."""
+        context = copy_context()
+        context.run(_current.set, self)
+        task = self.loop.create_task(work, context=context)
+        self.adopt(task)
+        self._mains.append(task)
+        return task
+
+    def adopt(self, task: "asyncio.Task[Any]") -> None:
+        """Every task that runs in this process, also those that the product starts itself."""
+        self._tasks.append(task)
+
+    def may_step(self) -> bool:
+        """Count a step; False where the process is dead, or dies of this step."""
+        if self.ghost:
+            return True
+        if not self.alive:
+            return False
+        self.steps += 1
+        self.loop.count_step()
+        if self.dies_at is not None and self.steps >= self.dies_at:
+            self.on_death()
+        return self.alive
+
+    def disk(self, call: Callable[[], Any]) -> "asyncio.Future[Any]":
+        """Do this on the process's one thread for its disk: in order, some time later. It may die before and after."""
+        future = self.loop.create_future()
+        took_s = self._rng.random() * DISK_S_MAX * self.disk_factor
+        self._disk_free_at = max(self.loop.time(), self._disk_free_at) + took_s
+        self.loop.call_at(self._disk_free_at, self._do, call, future)
+        return future
+
+    def _do(self, call: Callable[[], Any], future: "asyncio.Future[Any]") -> None:
+        if future.cancelled():
+            return
+        if self.ghost:
+            future.set_exception(StoreError("this process is dead", retry=False))
+            return
+        try:
+            result = call()
+        except Exception as fault:  # noqa: BLE001 it belongs to whoever asked
+            future.set_exception(fault)
+        else:
+            future.set_result(result)
+        finally:
+            self.after_disk()
+
+    @property
+    def fault(self) -> BaseException | None:
+        """What ended one of the tasks that it began with: a bug of the product."""
+        for task in self._mains:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                return task.exception()
+        return None
+
+    def haunt(self) -> list["asyncio.Task[Any]"]:
+        """After everything is judged: let its tasks run to their ends by cancelling them."""
+        self.ghost = True
+        for call, args, context in self._swallowed:
+            self.loop.call_soon(call, *args, context=context)
+        self._swallowed.clear()
+        left = [task for task in self._tasks if not task.done()]
+        for task in left:
+            task.cancel()
+        return left
+
+    def swallow(self, call: Callable[..., object], args: Sequence[object]) -> None:
+        """What would have gone on had it lived: needed to unwind it."""
+        self._swallowed.append((call, args, copy_context()))
+
+    def forget(self) -> None:
+        """Let go of its tasks, having looked at what each ended with, so that nobody says that it was never looked at."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.exception()
+        self._tasks.clear()
+        self._mains.clear()
+
+
+class _Guarded:
+    """A callback of a process: it runs if the process still lives. `timed`: a timer, which nothing waits for by itself."""
+
+    __slots__ = ("_call", "_process", "_timed")
+
+    def __init__(self, process: Process, call: Callable[..., object], *, timed: bool) -> None:
+        self._process, self._call, self._timed = process, call, timed
+
+    def __call__(self, *args: object) -> None:
+        if self._process.may_step():
+            self._call(*args)
+        elif not self._timed:
+            self._process.swallow(self._call, args)
+
+
+class _Selector:
+    """Waits for nothing but time."""
+
+    def __init__(self, loop: "VirtualLoop") -> None:
+        self._loop = loop
+
+    def select(self, timeout: float | None) -> Sequence[object]:
+        if timeout is None:
+            raise DeadlockError
+        self._loop.advance(timeout)
+        return ()
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """An event loop without sockets and threads. `began` is the true time of its second 0."""
+
+    def __init__(self, began: datetime) -> None:
+        super().__init__()
+        self._selector = _Selector(self)
+        self._seconds = 0.0
+        self._began = began
+        self._steps = 0
+        self.set_task_factory(cast("Any", _make_task))
+
+    def time(self) -> float:
+        """Virtual seconds."""
+        return self._seconds
+
+    def now(self) -> datetime:
+        """True UTC."""
+        return self._began + timedelta(seconds=round(self._seconds, 6))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass (also in mid-callback: something was slow)."""
+        self._seconds += seconds
+
+    def forgive_steps(self) -> None:
+        """What comes now is no part of the world."""
+        self._steps = 0
+
+    def count_step(self) -> None:
+        """Stop a world that never ends."""
+        self._steps += 1
+        if self._steps > STEPS_MAX:
+            raise DeadlockError(f"over {STEPS_MAX} steps")
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> asyncio.Handle:
+        return super().call_soon(_guarded(callback, context, timed=False), *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: object,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return super().call_at(
+            when, _guarded(callback, context, timed=True), *args, context=context
+        )
+
+    def run_in_executor(  # type: ignore[override]
+        self,
+        executor: object,  # noqa: ARG002 each process has one thread for its disk
+        func: Callable[..., Any],
+        *args: object,
+    ) -> "asyncio.Future[Any]":
+        process = _current.get()
+        assert process is not None, "only processes have a disk"
+        return process.disk(lambda: func(*args))
+
+    def outside(self, after_s: float, call: Callable[..., object], *args: object) -> None:
+        """The world's own doing, in nobody's process: it happens whoever dies."""
+        context = copy_context()
+        context.run(_current.set, None)
+        self.call_later(after_s, call, *args, context=context)
+
+    def _process_events(self, event_list: Sequence[object]) -> None:
+        """There are none."""
+
+    def _write_to_self(self) -> None:
+        """Nobody calls from a thread."""
+
+
+def _guarded(
+    callback: Callable[..., object], context: Context | None, *, timed: bool
+) -> Callable[..., object]:
+    process = _current.get() if context is None else context.get(_current)
+    if process is None or isinstance(callback, _Guarded):
+        return callback
+    return _Guarded(process, callback, timed=timed)
+
+
+def _make_task(
+    loop: asyncio.AbstractEventLoop,
+    work: Coroutine[Any, Any, Any],
+    context: Context | None = None,
+    **more: Any,  # noqa: ANN401 asyncio's own
+) -> "asyncio.Task[Any]":
+    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context, **more)
+    process = _current.get()
+    if process is not None:
+        process.adopt(task)
+    return task
+
+
+async def bury(processes: Sequence[Process]) -> None:
+    """Unwind all tasks of processes that are gone, after the world is judged."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + BURIAL_S
+    while loop.time() < until:
+        left = [task for process in processes for task in process.haunt()]
+        if not left:
+            break
+        await asyncio.sleep(BURIAL_S / 8)
+    for process in processes:
+        process.forget()
