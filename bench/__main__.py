@@ -1,4 +1,4 @@
-"""`make bench`: `python -m bench [ingest|screen|all]`. Prints tables; sets no bar and fails only where the product does."""
+"""`make bench`: `python -m bench [ingest|screen|box|all]`. Prints tables; sets no bar and fails only where the product does."""
 
 import argparse
 import shutil
@@ -10,7 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bench import arrival, ingest, points, screen, stock
+from bench import arrival, fifty, ingest, points, screen, stock
 from bench.figures import tell_machine
 
 KEYS = 1_000_000
@@ -21,7 +21,9 @@ WIDTH = 150
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("ingest", "screen", "all"), default="all")
+    parser.add_argument(
+        "what", nargs="?", choices=("ingest", "screen", "box", "all"), default="all"
+    )
     parser.add_argument("--keys", type=int, default=KEYS, help="readings that are stored already")
     parser.add_argument(
         "--readings", type=int, default=READINGS, help="that are followed to the screen"
@@ -45,6 +47,8 @@ def main() -> None:
             arrival.run(folder, asked.keys, asked.broker, console)
         if asked.what in {"screen", "all"}:
             screen.run(folder / "screen", asked.readings, asked.broker, console)
+        if asked.what in {"box", "all"}:
+            fifty.run(folder / "box", console)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
