@@ -13,12 +13,18 @@ from gateway.runtime import log
 from gateway.runtime.counters import Counters
 from gateway.runtime.errors import StoreError
 from gateway.wire.envelope import WIRE_BYTES_MAX
-from gateway.wire.receipts import QUESTION, Answer, Question, decode_question, encode
+from gateway.wire.receipts import (
+    NONCE_MAX,
+    QUESTION,
+    QUESTION_BYTES_MAX,
+    Answer,
+    Question,
+    decode_question,
+    encode,
+)
 from gateway.wire.status import STATUS, Status, decode_status
 from gateway.wire.topics import Branch, Down, Up, sender
 
-QUESTION_BYTES_MAX = 2_000
-NONCE_MAX = 200
 PAUSE_S_FIRST = 0.1
 PAUSE_S_MAX = 5.0
 

@@ -9,25 +9,24 @@ import msgspec
 
 from cloud_ingest.stores.fate import Fate, decode_fates
 from gateway.model.observation import Observation
-from gateway.wire.envelope import EnvelopeError, Unreadable, decode_envelope
+from gateway.wire.envelope import EnvelopeError, Positions
 
-CACHE_MAX = 64  # envelopes; their bytes never change, so a decoded one stays true
+CACHE_MAX = 64  # envelopes; their bytes never change, so an opened one stays true
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """One row of the journal. A damaged row holds nothing but `Unreadable`."""
+    """One row of the journal. `positions` is None where it is damaged."""
 
     agent: str
     epoch: str
     first: int
-    items: Sequence[Observation | Unreadable]
+    positions: Positions | None
     fates: Sequence[Fate]
 
     def observation(self, position: int) -> Observation | None:
         """What stands at a position, if it can be read."""
-        item = self.items[position] if position < len(self.items) else None
-        return item if isinstance(item, Observation) else None
+        return self.positions.at(position) if self.positions is not None else None
 
     def fate(self, position: int) -> Fate | None:
         """What became of a position, if that can be read."""
@@ -35,39 +34,35 @@ class Filed:
 
 
 class Journal:
-    """Reads envelopes by the id of their row, through one transaction's cursor; decoded ones are kept for a while."""
+    """Reads envelopes by the id of their row, through one transaction's cursor; opened ones are kept for a while."""
 
     def __init__(self) -> None:
-        """Start with nothing decoded."""
-        self._decoded: OrderedDict[int, Sequence[Observation | Unreadable]] = OrderedDict()
+        """Start with nothing opened."""
+        self._opened: OrderedDict[int, Positions] = OrderedDict()
 
     def read(self, cursor: sqlite3.Cursor, journal: int) -> Filed:
         """The row of that id. Raises LookupError where there is none."""
         found = cursor.execute(
-            "SELECT agent, epoch, first, count, fate FROM journal WHERE id = ?", (journal,)
+            "SELECT agent, epoch, first, fate FROM journal WHERE id = ?", (journal,)
         ).fetchone()
         if found is None:
             raise LookupError(f"the journal has no row {journal}")
-        agent, epoch, first, count, fate = found
-        items = self._decoded.get(journal)
-        if items is None:
-            items = self._decode(cursor, journal, count)
-        return Filed(agent, epoch, first, items, _fates(fate))
+        agent, epoch, first, fate = found
+        positions = self._opened.get(journal) or self._open(cursor, journal)
+        return Filed(agent, epoch, first, positions, _fates(fate))
 
-    def _decode(
-        self, cursor: sqlite3.Cursor, journal: int, count: int
-    ) -> Sequence[Observation | Unreadable]:
+    def _open(self, cursor: sqlite3.Cursor, journal: int) -> Positions | None:
         (payload,) = cursor.execute(
             "SELECT payload FROM journal WHERE id = ?", (journal,)
         ).fetchone()
         try:
-            items = decode_envelope(payload).observations
-        except EnvelopeError as error:
-            return [Unreadable(f"the journal's row {journal} is damaged: {error}")] * count
-        self._decoded[journal] = items
-        if len(self._decoded) > CACHE_MAX:
-            self._decoded.popitem(last=False)
-        return items
+            positions = Positions(payload)
+        except EnvelopeError:
+            return None
+        self._opened[journal] = positions
+        if len(self._opened) > CACHE_MAX:
+            self._opened.popitem(last=False)
+        return positions
 
 
 def _fates(data: bytes) -> Sequence[Fate]:

@@ -6,10 +6,7 @@ from sqlalchemy import Connection, select
 
 from cloud_ingest.stores.records.schema import boxes, ledger, ledger_apart
 from gateway.model.identity import DIGEST_MODULUS
-from gateway.wire.receipts import RANGES_MAX, Answer, Held, HeldEpoch, Question
-
-# Numbers listed apart in one answer. What is left out is sent again, settled by its key, and harms nothing.
-LISTED_MAX = 10_000
+from gateway.wire.receipts import LISTED_MAX, RANGES_MAX, Answer, Held, HeldEpoch, Question
 
 
 def answer(connection: Connection, store: str, agent: str, question: Question) -> Answer:
