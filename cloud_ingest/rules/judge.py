@@ -23,6 +23,20 @@ from gateway.model.observation import Observation, Source
 SECOND_US = 1_000_000
 # Kept and shown, never an alarm: a test liquid, a value that can't be, a byte that the memory garbled.
 WITHHELD = frozenset({"control", "implausible", "memory_parity"})
+# The device itself says that the measurement failed (status bits of Glucose Measurement, GATT 0x2A18). The value may still be
+# true, and a low one dangerous: somebody is to look and measure again, but nobody is paged for it as for a fact.
+DOUBTED = frozenset(
+    {
+        "sensor_malfunction",
+        "sample_size_insufficient",
+        "strip_insertion_error",
+        "strip_type_incorrect",
+        "temperature_too_high",
+        "temperature_too_low",
+        "read_interrupted",
+        "general_device_fault",
+    }
+)
 # Equal content of one device within this time may be one measurement told twice.
 SUSPECT_WINDOW_S = 900
 # Where nothing bounds how old a reading is, it is compared with what was measured so long before it came.
@@ -47,6 +61,7 @@ class Finding:
     """A rule whose limit a reading crosses.
 
     `alert`: the reading that completes the condition, or None (not confirmed, or a suspected duplicate).
+    `doubted`: the device itself doubts the reading; the alert, if any, is one of an unconfirmed condition.
     `partners`: keys of readings that this one confirms. `wait_until_us`: when to raise it unconfirmed, if at all.
     """
 
@@ -58,6 +73,7 @@ class Finding:
     alert_live: bool
     partners: tuple[str, ...] = ()
     wait_until_us: int | None = None
+    doubted: bool = False
 
 
 class Assessment(msgspec.Struct, frozen=True, gc=False):
@@ -110,7 +126,8 @@ def judge(
         for rule in thresholds.rules.get(seen.kind, ())
         if crosses(rule, seen.parts)
     )
-    if twin is None:
+    if twin is None and not sight.doubted:
+        # A reading in doubt is neither a second one nor the first of two, and a true one is no repeat of it.
         state = _remember(state, recent, sight, findings)
     return Assessment(time_us, moment.at_us, twin.key if twin else "", findings, state)
 
@@ -153,6 +170,11 @@ class _Sight(msgspec.Struct, frozen=True, gc=False):
             # Its age is not known, and it was told right after measuring: rather a page too many.
             return True
         return self.now_us - self.at_us <= self.thresholds.live_for_s[severity] * SECOND_US
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the device itself says that the measurement failed."""
+        return not DOUBTED.isdisjoint(self.seen.marks)
 
     @property
     def dated(self) -> bool:
@@ -217,8 +239,11 @@ def _finding(
     mine = Cause(sight.seen.key, sight.at_us, value)
     if twin is not None:
         # A repeat opens nothing; but what was a stale finding, and is told live now, must page.
-        raised = mine if rule.confirm is None and live and not twin.live else None
-        return Finding(rule, value, live, rule.confirm is None, raised, live)
+        sure = rule.confirm is None and not sight.doubted
+        raised = mine if sure and live and not twin.live else None
+        return Finding(rule, value, live, sure, raised, live)
+    if sight.doubted:
+        return Finding(rule, value, live, False, mine, live, doubted=True)
     if rule.confirm is None:
         return Finding(rule, value, live, confirmed=True, alert=mine, alert_live=live)
     partners = _partners(rule, rule.confirm, sight, crossings) if sight.dated else []

@@ -22,6 +22,13 @@ ALERT_ID_BITS = 64
 SYSTEM = "the system"  # who did it, where no person did
 UNCONFIRMED, UNANSWERED = "unconfirmed", "unanswered"  # due.what
 LIVE, LATE = "live", "late"  # flags.how, alerts.how
+DOUBTED = "the device says that the measurement failed"  # in an alert's `why`
+_ONE_LOWER = {
+    Severity.HIGH: Severity.MEDIUM,
+    Severity.MEDIUM: Severity.LOW,
+    Severity.LOW: Severity.LOW,
+    Severity.INFO: Severity.INFO,
+}
 
 _flag = upsert(flags)
 # The same key with other content (a conflict) may have flagged this rule already.
@@ -79,7 +86,12 @@ def write_findings(
             continue  # an alert is a person's: it opens when somebody says whose reading this is
         if finding.wait_until_us is not None:
             _make_due(connection, subject, finding.wait_until_us, UNCONFIRMED, key)
-        if finding.alert is not None:
+        if finding.doubted and has_unresolved(connection, subject, finding.rule.id):
+            continue  # somebody is asked to look already, for better reasons
+        if finding.alert is not None and finding.doubted:
+            order = _order_in_doubt(desk, finding, subject, key, finding.alert)
+            changed.append(raise_alert(connection, desk, order))
+        elif finding.alert is not None:
             order = _order(desk, finding, subject, key, finding.alert)
             changed.append(raise_alert(connection, desk, order))
             changed += _supersede(connection, desk, subject, finding.rule, key)
@@ -145,6 +157,21 @@ def _order(desk: Desk, finding: Finding, patient: str, key: str, cause: Cause) -
         f"{rule.limit}{twice}",
         sources(desk.thresholds, rule),
         1 + len(finding.partners),
+    )
+
+
+def _order_in_doubt(desk: Desk, finding: Finding, patient: str, key: str, cause: Cause) -> Order:
+    rule = finding.rule
+    severity = rule.confirm.unconfirmed if rule.confirm else _ONE_LOWER[rule.severity]
+    return Order(
+        patient,
+        rule.unconfirmed_condition,
+        severity,
+        finding.alert_live,
+        key,
+        cause,
+        f"{rule.limit}: {DOUBTED}, so one level lower",
+        sources(desk.thresholds, rule),
     )
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloud_ingest.stores.records import due as clockwork
+from cloud_ingest.stores.records.alerts import DOUBTED
 from cloud_ingest.stores.records.schema import alert_events, alerts, due, flags
 
 
@@ -221,3 +222,30 @@ def test_due_rows_are_acted_on_a_batch_at_a_time(kit, monkeypatch):
     assert len(told(kit)) == 2
     later(kit, 0)
     assert len(told(kit)) == 3
+
+
+def test_a_reading_that_its_meter_doubts_makes_work_and_pages_nobody(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, kit.glucose("45", 9, marks=("sensor_malfunction",)))
+    (alert,) = kit.rows(alerts)
+    assert told(kit) == [("GLU-L2?", "open", "live", "medium")]
+    assert DOUBTED in alert["why"]
+    assert [row["confirmed"] for row in kit.rows(flags)] == [False]
+
+    kit.send(2, kit.glucose("44", 5, marks=("strip_type_incorrect",)))
+    assert told(kit) == [("GLU-L2?", "open", "live", "medium")]
+
+    kit.send(3, kit.glucose("43", 1))
+    assert told(kit) == [
+        ("GLU-L2?", "resolved", "live", "medium"),
+        ("GLU-L2", "open", "live", "high"),
+    ]
+
+
+def test_a_doubt_adds_nothing_to_an_alert_that_stands(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, kit.glucose("45", 9))
+    kit.send(2, kit.glucose("44", 5, marks=("read_interrupted",)))
+    assert told(kit) == [("GLU-L2", "open", "live", "high")]
+    assert kit.rows(alerts)[0]["readings"] == 1
+    assert len(kit.rows(flags)) == 2

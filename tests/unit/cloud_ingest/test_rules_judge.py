@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_ingest.rules.judge import SECOND_US, Assessment, _place, judge, micros, when
+from cloud_ingest.rules.judge import DOUBTED, SECOND_US, Assessment, _place, judge, micros, when
 from cloud_ingest.rules.limits import crosses, shown
 from cloud_ingest.rules.state import (
     CROSSINGS_MAX,
@@ -129,6 +129,30 @@ def test_marked_readings_never_alarm_nor_confirm(make, mark):
     )
     assert [len(each.findings) for each in told] == [0, 0, 1]
     assert told[2].findings[0].confirmed is False
+
+
+@pytest.mark.parametrize("mark", sorted(DOUBTED))
+def test_a_reading_that_its_meter_doubts_is_no_confirmed_fact_and_confirms_none(make, mark):
+    low, first, second = run(
+        make,
+        make.glucose("45", 3, marks=(mark,)),
+        make.bp(192, 124, 5, marks=(mark,)),
+        make.bp(192, 124, 2),
+    )
+    for each in (low, first):
+        (finding,) = each.findings
+        assert (finding.confirmed, finding.doubted) == (False, True)
+        assert finding.alert is not None
+        assert finding.wait_until_us is None
+    assert second.findings[0].confirmed is False
+    assert second.state.recent[0].kind == "blood_pressure"
+    assert len(second.state.recent) == 1
+
+
+def test_a_true_reading_after_one_in_doubt_with_the_same_value_pages(make):
+    _, told = run(make, make.glucose("45", 3, marks=("sensor_malfunction",)), make.glucose("45", 1))
+    (finding,) = told.findings
+    assert (finding.confirmed, finding.doubted, told.suspect_of) == (True, False, "")
 
 
 @pytest.mark.parametrize(("ago_min", "live"), [(0, True), (119, True), (121, False), (-600, True)])
