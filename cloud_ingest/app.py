@@ -21,7 +21,7 @@ from cloud_ingest.intake import BrokerSettings, Intake
 from cloud_ingest.live import Live
 from cloud_ingest.projection import Projection, ProjectionState
 from cloud_ingest.rules.thresholds import default_thresholds
-from cloud_ingest.settings import Settings, read_secret
+from cloud_ingest.settings import SeriesSettings, Settings, read_secret
 from cloud_ingest.stores.embedded import EmbeddedSeries
 from cloud_ingest.stores.records.projection import Tail
 from cloud_ingest.stores.records.store import Records
@@ -74,9 +74,11 @@ def stores(
 ) -> Generator[Stores]:
     """Open what is kept, and close it. `where` is the settings file, for messages. Raises ConfigError or StoreError."""
     with open_records(settings, clock, sole_ingester=sole_ingester) as records:
-        series, writer = _open_series(settings, where)
-        tail = Tail(records.engine, writer, clock)
-        with contextlib.closing(series):
+        tail = Tail(records.engine, _writer(settings.series), clock)
+        if settings.series.kind == "embedded" and not settings.series_path.exists():
+            # The mark speaks of a file that is gone. Noted first: killed here, the next start finds it so again.
+            tail.begin_anew()
+        with contextlib.closing(_open_series(settings, where)) as series:
             yield Stores(records, series, tail, settings.data_dir / "projection.lock")
 
 
@@ -244,18 +246,21 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def _open_series(settings: Settings, where: str) -> tuple[Series, str]:
-    """The series, and the name under which the projection keeps its mark: another target starts from the beginning."""
+def _writer(told: SeriesSettings) -> str:
+    """The name under which the projection keeps its mark: another target starts from the beginning."""
+    return told.kind if told.kind == "embedded" else f"influx {told.url} {told.org}/{told.bucket}"
+
+
+def _open_series(settings: Settings, where: str) -> Series:
     told = settings.series
     if told.kind == "embedded":
-        return EmbeddedSeries(settings.series_path), "embedded"
+        return EmbeddedSeries(settings.series_path)
     # Its client takes half a second to import, which an embedded series need not pay.
     from cloud_ingest.stores.influx import InfluxSeries, InfluxTarget  # noqa: PLC0415
 
     assert told.token_file is not None
     token = read_secret(told.token_file, where=where, key="series.token_file")
-    target = InfluxTarget(told.url, told.org, told.bucket, token)
-    return InfluxSeries(target), f"influx {told.url} {told.org}/{told.bucket}"
+    return InfluxSeries(InfluxTarget(told.url, told.org, told.bucket, token))
 
 
 def _broker(settings: Settings, where: str) -> BrokerSettings:

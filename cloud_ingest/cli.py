@@ -19,6 +19,7 @@ __all__ = ["ingest_app", "record_app"]
 
 STORE_EXIT = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
 WAIT_S = 0.2
+REFUSED_TOLD = 20  # in `status`; the API names them all
 
 ingest_app = typer.Typer(
     no_args_is_help=True,
@@ -108,19 +109,22 @@ def status_command(
     settings: SettingsFile,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """What runs here, how far the time series lags, and how much is kept."""
+    """What runs here, how far the time series lags, what it refused in whose words, and how much is kept."""
     import msgspec  # noqa: PLC0415 see the module's first lines
 
     from cloud_ingest.app import open_records, running  # noqa: PLC0415 the same
     from cloud_ingest.settings import load  # noqa: PLC0415 the same
+    from cloud_ingest.stores.records.projection import refusals  # noqa: PLC0415 the same
 
     with _sentences():
         told = load(settings)
         alive = running(told)
         with open_records(told, SystemClock(), sole_ingester=False) as records:
             counts = records.counts()
+            refused = refusals(records.engine, REFUSED_TOLD)
     if as_json:
-        _say(msgspec.json.encode({"running": alive, "counts": counts}).decode())
+        document = {"running": alive, "counts": counts, "refused": refused}
+        _say(msgspec.json.encode(document).decode())
         return
     if alive is None:
         _say("ingester: not running")
@@ -135,6 +139,10 @@ def status_command(
         )
     for name, count in sorted(counts.items()):
         _say(f"{name + ':':<16}{count}")
+    for one in refused:
+        _say(f"not in the series: {one.key}: {one.why}")
+    if refused:
+        _say("once the cause is mended, `vitalgate ingest rebuild` writes them")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import fcntl
 import threading
 import traceback
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from cloud_ingest.points import UnrenderableError, render
 from cloud_ingest.stores.fate import STORED
 from cloud_ingest.stores.records.journal import JournalRow
 from cloud_ingest.stores.records.projection import WIPE_FIRST, Repoint, Tail, Unwritten, Work
-from cloud_ingest.stores.series import Point, Series
+from cloud_ingest.stores.series import Point, Series, SeriesGoneError
 from gateway.runtime import log
 from gateway.runtime.clock import Clock
 from gateway.runtime.errors import StoreError
@@ -147,6 +147,7 @@ class Projection:
                 self._well()
             except StoreError as fault:
                 self._unwell(str(fault))
+                self._from_the_first(fault)
                 self._stopping.wait(pause_s)
                 pause_s = min(pause_s * 2, BACKOFF_S_MAX)
                 continue
@@ -172,6 +173,12 @@ class Projection:
         self._log.warning("series.away", why=why)
         self._trouble = why
         self._tell(())
+
+    def _from_the_first(self, fault: StoreError) -> None:
+        if isinstance(fault, SeriesGoneError):
+            # Where the records can't be written now: the next pass finds the place gone again.
+            with suppress(StoreError):
+                self._tail.emptied()
 
     def _well(self) -> None:
         if self._trouble:

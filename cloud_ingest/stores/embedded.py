@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from cloud_ingest.stores.line import TIME_US_MAX, TIME_US_MIN, refusal
+from cloud_ingest.stores.line import TIME_US_MAX, TIME_US_MIN, refusal, unplaceable
 from cloud_ingest.stores.series import Point, RefusedPoint
 from gateway.runtime.errors import StoreError
 
@@ -17,12 +17,22 @@ BUSY_MS = 10_000
 VERSION = 1
 FILE_MODE = 0o600
 
-_SCHEMA = """
+_SCHEMA = (
+    """
 create table if not exists points (
     kind text not null, subject text not null, time_us integer not null, device text not null, fields text not null,
     primary key (kind, subject, time_us, device)
 ) without rowid, strict
-"""
+""",
+    # A field is of the type that it was first written with, as in InfluxDB: a chart must not meet a word among numbers.
+    """
+create table if not exists types (
+    kind text not null, field text not null, type text not null, primary key (kind, field)
+) without rowid, strict
+""",
+)
+_TYPE = "select type from types where kind = ? and field = ?"
+_NEW_TYPE = "insert into types (kind, field, type) values (?, ?, ?)"
 _WRITE = (
     "insert into points (kind, subject, time_us, device, fields) values (?, ?, ?, ?, ?) "
     "on conflict do update set fields = excluded.fields"
@@ -38,6 +48,8 @@ _SCAN = (
 )
 # What SQLite says when another process or the disk stands in the way, and a later try may succeed.
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+_RUINED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+MEND = "; stop the ingester and remove this file: the next start writes it anew from the journal"
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(dict[str, float | str | bool]).decode
@@ -66,18 +78,22 @@ class EmbeddedSeries:
         """Store points in one transaction; the refused ones come back. Raises StoreError."""
         refused: list[RefusedPoint] = []
         rows: list[tuple[str, str, int, str, str]] = []
-        for point in points:
-            if why := refusal(point):
-                refused.append(RefusedPoint(point, why))
-            else:
-                fields = _encode(_floats(point.fields)).decode()
-                rows.append((point.kind, point.subject, point.time_us, point.device, fields))
-        self._change(_WRITE, sorted(rows))
+        with self._transaction() as writer:
+            types = _Types(writer)
+            for point in points:
+                if why := refusal(point) or types.conflict(point):
+                    refused.append(RefusedPoint(point, why))
+                else:
+                    fields = _encode(_floats(point.fields)).decode()
+                    rows.append((point.kind, point.subject, point.time_us, point.device, fields))
+            writer.executemany(_WRITE, sorted(rows))
         return refused
 
     def erase(self, points: Sequence[Point]) -> None:
         """Remove exactly these points. Raises StoreError."""
-        self._change(_ERASE, [(p.kind, p.subject, p.time_us, p.device) for p in points])
+        places = [(p.kind, p.subject, p.time_us, p.device) for p in points if not unplaceable(p)]
+        with self._transaction() as writer:
+            writer.executemany(_ERASE, places)
 
     def read(self, kind: str, subject: str, since_us: int, until_us: int) -> Sequence[Point]:
         """Points of one subject, oldest first, at most POINTS_MAX. Raises StoreError."""
@@ -91,7 +107,9 @@ class EmbeddedSeries:
 
     def wipe(self) -> None:
         """Remove everything. Raises StoreError."""
-        self._change("delete from points", [()])
+        with self._transaction() as writer:
+            writer.execute("delete from points")
+            writer.execute("delete from types")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -105,17 +123,21 @@ class EmbeddedSeries:
             raise StoreError(
                 f"{self._path} has version {version}; this program reads {VERSION}", retry=False
             )
-        self._writer.execute(_SCHEMA)
+        for statement in _SCHEMA:
+            self._writer.execute(statement)
         self._writer.execute(f"pragma user_version = {VERSION}")
 
-    def _change(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
         with self._writing, self._translated():
             self._writer.execute("begin immediate")
             try:
-                self._writer.executemany(statement, rows)
+                yield self._writer
                 self._writer.execute("commit")
             except BaseException:
-                self._writer.execute("rollback")
+                # A full disk has ended the transaction already.
+                if self._writer.in_transaction:
+                    self._writer.execute("rollback")
                 raise
 
     def _select(self, statement: str, values: tuple[object, ...]) -> Sequence[Point]:
@@ -141,9 +163,51 @@ class EmbeddedSeries:
         except sqlite3.Error as error:
             # The low byte of an extended code is the primary one (sqlite.org/rescode.html).
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            raise StoreError(f"{self._path}: {error}", retry=code in _PASSING) from error
+            raise StoreError(
+                f"{self._path}: {error}{MEND if code in _RUINED else ''}", retry=code in _PASSING
+            ) from error
         except OSError as error:
             raise StoreError(f"{self._path}: {error.strerror}", retry=False) from error
+
+
+class _Types:
+    """The types of fields, as one transaction finds and makes them."""
+
+    def __init__(self, writer: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._known: dict[tuple[str, str], str] = {}
+
+    def conflict(self, point: Point) -> str | None:
+        """Why a field of this point does not fit, in InfluxDB's words, or None: its new fields have their type then."""
+        new: dict[tuple[str, str], str] = {}
+        for name, value in point.fields.items():
+            place, told = (point.kind, name), _type(value)
+            held = self._held(place)
+            if held is None:
+                new[place] = told
+            elif held != told:
+                return (
+                    f'field type conflict: input field "{name}" on measurement "{point.kind}" '
+                    f"is type {told}, already exists as type {held}"
+                )
+        self._known |= new
+        self._writer.executemany(_NEW_TYPE, [(*place, told) for place, told in new.items()])
+        return None
+
+    def _held(self, place: tuple[str, str]) -> str | None:
+        if place not in self._known and (found := self._writer.execute(_TYPE, place).fetchone()):
+            self._known[place] = found[0]
+        return self._known.get(place)
+
+
+def _type(value: float | str | bool) -> str:  # noqa: FBT001 a field may be one
+    match value:
+        case bool():
+            return "boolean"
+        case str():
+            return "string"
+        case _:
+            return "float"
 
 
 def _connect(path: Path) -> sqlite3.Connection:

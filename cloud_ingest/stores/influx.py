@@ -1,6 +1,7 @@
 """The time series in InfluxDB 2, and the only place that knows its client. A token is never in a message or a log."""
 
 import csv
+import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
-from cloud_ingest.stores.line import TIME_US_MAX, TIME_US_MIN, encode, refusal
-from cloud_ingest.stores.series import Point, RefusedPoint
+from cloud_ingest.stores.line import TIME_US_MAX, TIME_US_MIN, encode, refusal, unplaceable
+from cloud_ingest.stores.patience import bounded, within
+from cloud_ingest.stores.series import Point, RefusedPoint, SeriesGoneError
 from gateway.runtime.errors import StoreError
 
 POINTS_MAX = 10_000
@@ -29,6 +31,11 @@ PRECISION = "us"
 # What the server itself calls a fault of the data. A 400 without these words comes from something that stands in between.
 DATA_CODES = frozenset({"invalid", "unprocessable entity", "request too large"})
 
+# 2.7 says it first of each answer about retention, and stores the rest of the request.
+TOO_OLD = re.compile(r"partial write: dropped (?P<count>\d{1,9}) points outside retention policy")
+
+NOT_FOUND = "not found"
+
 
 class _Fault(msgspec.Struct):
     code: str = ""
@@ -37,6 +44,11 @@ class _Fault(msgspec.Struct):
 
 class _RefusedError(Exception):
     """The server will not take something in this request; its words."""
+
+    def all_of(self, lines: int) -> bool:
+        """Whether the server says that it dropped each of so many lines, which halving could only tell again."""
+        told = TOO_OLD.search(str(self))
+        return told is not None and int(told["count"]) == lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,9 @@ class InfluxSeries:
             org=target.org,
             timeout=int(target.request_s * 1000),
         )
+        rest = self._client.api_client.rest_client  # pyright: ignore[reportOptionalMemberAccess]  # None after close
+        assert rest is not None
+        bounded(rest.pool_manager)
         self._write = self._client.write_api(write_options=SYNCHRONOUS)
         self._query = self._client.query_api()
         self._delete = self._client.delete_api()
@@ -90,6 +105,9 @@ class InfluxSeries:
     def erase(self, points: Sequence[Point]) -> None:
         """Remove exactly these points. Raises StoreError."""
         for point in points:
+            # The server refuses to look where nothing can be, and would do so at each further try.
+            if unplaceable(point):
+                continue
             told = (("_measurement", point.kind), ("subject", point.subject))
             predicate = " AND ".join(
                 f"{name}={_quoted(value)}" for name, value in (*told, ("device", point.device))
@@ -142,10 +160,10 @@ class InfluxSeries:
                     )
             except _RefusedError as fault:
                 middle = len(part) // 2
-                if middle:
+                if middle and not fault.all_of(len(part)):
                     waiting += [part[middle:], part[:middle]]
                 else:
-                    refused.append(RefusedPoint(part[0][0], str(fault)))
+                    refused += [RefusedPoint(point, str(fault)) for point, _ in part]
         return refused
 
     def _ask(
@@ -197,13 +215,15 @@ class InfluxSeries:
     @contextmanager
     def _translated(self) -> Generator[None]:
         try:
-            yield
+            with within(self._target.request_s):
+                yield
         except ApiException as fault:
             self._version = ""
             raise self._meaning(fault) from None  # the client's exception holds headers and bodies
         except (
             HTTPError,
             OSError,
+            UnicodeDecodeError,  # the client takes every body for text
             InfluxDBError,
             FluxCsvParserException,
             FluxQueryException,
@@ -227,7 +247,9 @@ class InfluxSeries:
                     retry=True,
                 )
             case 404:
-                return StoreError(
+                # A front that has lost its way answers 404 too: the points may well be there then.
+                gone = SeriesGoneError if told.code == NOT_FOUND else StoreError
+                return gone(
                     f"{place} has no bucket {self._target.bucket!r} in org {self._target.org!r} (404 {_words(told.message)}): "
                     "make it, or check series.bucket and series.org",
                     retry=True,

@@ -15,18 +15,27 @@ _TAG = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})
 _TEXT = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
-def refusal(point: Point) -> str | None:
-    """Why no time series can hold this point, or None."""
+def unplaceable(point: Point) -> str | None:
+    """Why no time series can have a point at this place, whatever its fields, or None."""
     for what, name in (
         ("kind", point.kind),
         ("subject", point.subject),
         ("device", point.device),
-        *(("field", name) for name in point.fields),
     ):
         if fault := _name_fault(name):
             return f"{what} {name[:80]!r} {fault}"
     if not TIME_US_MIN < point.time_us < TIME_US_MAX:
         return f"time {point.time_us} us lies outside the years 1678 to 2261"
+    return None
+
+
+def refusal(point: Point) -> str | None:
+    """Why no time series can hold this point, or None."""
+    if why := unplaceable(point):
+        return why
+    for name in point.fields:
+        if fault := _name_fault(name):
+            return f"field {name[:80]!r} {fault}"
     if not point.fields:
         return "no fields"
     for name, value in point.fields.items():

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.runtime.errors import StoreError
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -25,6 +27,10 @@ class RefusedPoint:
 
     point: Point
     why: str
+
+
+class SeriesGoneError(StoreError):
+    """The place where the points stood is no more: whatever is made there later holds none of them."""
 
 
 class Series(Protocol):

@@ -222,6 +222,15 @@ class Tail:
         return int(self._clock.now().timestamp() * US)
 
 
+def refusals(engine: Engine, limit: int) -> Sequence[Unwritten]:
+    """What the series does not hold, the latest first, at most `limit`. Raises StoreError."""
+    table = unprojected.c
+    query = select(table.key, table.journal, table.position, table.why)
+    latest = query.order_by(table.at_us.desc(), table.key).limit(limit)
+    with reading(engine) as connection:
+        return [Unwritten(**row) for row in connection.execute(latest).mappings()]
+
+
 def _until(sizes: Sequence[tuple[int, int]], after: int, readings: int) -> int:
     total, until = 0, after
     for identity, count in sizes:

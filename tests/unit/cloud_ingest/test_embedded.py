@@ -1,7 +1,10 @@
 """The embedded series as a file: its mode, its faults, two processes on it."""
 
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,4 +71,83 @@ def test_a_damaged_point_is_named_by_its_time(tmp_path: Path) -> None:
     series._writer.execute("update points set fields = '{'")
     with pytest.raises(StoreError, match="1000 us is damaged"):
         series.scan("glucose", None, 0, 10)
+    series.close()
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from cloud_ingest.stores.embedded import EmbeddedSeries
+from cloud_ingest.stores.series import Point
+from gateway.runtime.errors import StoreError
+
+def point(n):
+    return Point("glucose", "p1", "d1", n, {"value": 100.0, "key": "k" * 500})
+
+series = EmbeddedSeries(Path(sys.argv[1]))
+series.write([point(1)])
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+try:
+    series.write([point(n) for n in range(1, 5_000)])
+except StoreError as fault:
+    print(fault.retry, fault)
+print([p.time_us for p in series.scan("glucose", None, 0, 10)])
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(series.write([point(n) for n in range(1, 5_000)]), len(series.scan("glucose", None, 0, 10_000)))
+"""
+
+
+def test_a_full_disk_is_named_takes_nothing_half_and_is_worth_another_try(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    told = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    ).stdout.splitlines()
+    assert told[0].startswith(f"True {path}: ")
+    assert "rollback" not in told[0]
+    assert told[1:] == ["[1]", "[] 4999"]
+
+
+def test_a_damaged_page_is_named_with_what_mends_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    series = EmbeddedSeries(path)
+    series.write([Point("glucose", "p1", "d1", n, {"value": 1.0, "key": "k"}) for n in range(500)])
+    series.close()
+    with path.open("r+b") as file:
+        # All pages but the first, which has the schema.
+        file.seek(4_096)
+        file.write(os.urandom(path.stat().st_size - 4_096))
+    series = EmbeddedSeries(path)
+    with pytest.raises(StoreError, match=r"malformed.*the next start writes it anew") as caught:
+        series.write([POINT])
+    assert not caught.value.retry
+    with pytest.raises(StoreError, match="malformed"):
+        series.scan("glucose", None, 0, 10)
+    series.close()
+
+
+def test_a_field_keeps_its_type_over_a_restart_and_until_all_is_wiped(tmp_path: Path) -> None:
+    word = Point("glucose", "p1", "d1", 2_000, {"value": "high", "key": "k"})
+    series = EmbeddedSeries(tmp_path / "s.sqlite")
+    series.write([POINT])
+    series.close()
+    series = EmbeddedSeries(tmp_path / "s.sqlite")
+    (refused,) = series.write([word])
+    assert refused.why == (
+        'field type conflict: input field "value" on measurement "glucose" '
+        "is type string, already exists as type float"
+    )
+    series.wipe()
+    assert not series.write([word])
+    series.close()
+
+
+def test_a_refused_point_fixes_no_type(tmp_path: Path) -> None:
+    series = EmbeddedSeries(tmp_path / "s.sqlite")
+    series.write([POINT])
+    series.write([Point("glucose", "p1", "d1", 2_000, {"note": "x", "value": "high", "key": "k"})])
+    assert not series.write([Point("glucose", "p1", "d1", 3_000, {"note": 1.0, "key": "k"})])
     series.close()

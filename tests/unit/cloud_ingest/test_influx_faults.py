@@ -1,8 +1,10 @@
 """What the InfluxDB client makes of servers that hang, lie, refuse or are something else. Each server here is a real socket."""
 
+import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -30,6 +32,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.version: str | None = "v2.7.12"
         self.answer: Callable[[bytes], tuple[int, bytes]] = lambda _: (204, b"")
+        self.kind = "text/csv"
         self.bodies: list[bytes] = []
 
     @property
@@ -51,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.bodies.append(body)
         status, answer = self.server.answer(body)
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", self.server.kind if status == 200 else "application/json")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -183,6 +186,32 @@ def test_a_server_that_fails_in_the_middle_reports_nothing_as_refused(
     assert caught.value.retry
 
 
+def test_a_request_all_of_whose_points_are_too_old_is_not_halved(
+    server: Server, series: InfluxSeries
+) -> None:
+    words = "partial write: dropped {} points outside retention policy of duration 1h0m0s"
+    server.answer = lambda body: (
+        422,
+        told("unprocessable entity", words.format(body.count(b"\n") + 1)),
+    )
+    points = [a_point(n) for n in range(100)]
+    assert [at.point for at in series.write(points)] == points
+    assert len(server.bodies) == 1
+
+
+def test_some_too_old_among_others_are_found_one_by_one(
+    server: Server, series: InfluxSeries
+) -> None:
+    def answer(body: bytes) -> tuple[int, bytes]:
+        old = sum(b'"k3' in line for line in body.split(b"\n"))
+        words = f"partial write: dropped {old} points outside retention policy of duration 1h0m0s"
+        return (422, told("unprocessable entity", words)) if old else (204, b"")
+
+    server.answer = answer
+    refused = series.write([a_point(n) for n in range(100)])
+    assert [at.point.fields["key"] for at in refused] == ["k3", *(f"k{n}" for n in range(30, 40))]
+
+
 @pytest.mark.parametrize(
     "answer", [b"\x00\xff garbage", b"#datatype,string\n#group,x\n#default,\n,a\n,1\n"]
 )
@@ -193,6 +222,41 @@ def test_an_answer_that_is_no_table_is_a_store_error(
     with pytest.raises(StoreError) as caught:
         series.read("glucose", "p1", 0, 10)
     assert caught.value.retry
+
+
+def test_a_page_instead_of_a_table_is_no_empty_chart(server: Server, series: InfluxSeries) -> None:
+    server.kind = "text/html"
+    server.answer = lambda _: (200, b"<html>Welcome</html>")
+    with pytest.raises(StoreError, match="stands in between"):
+        series.read("glucose", "p1", 0, 10)
+
+
+def drip(listening: socket.socket, over: threading.Event) -> None:
+    """A table whose rows never end, a byte at a time."""
+    client, _ = listening.accept()
+    with client, contextlib.suppress(OSError):
+        client.recv(10_000)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n\r\n#datatype,string\r\n")
+        while not over.wait(0.1):
+            client.sendall(b",x\r\n")
+
+
+def test_a_table_that_comes_a_byte_at_a_time_is_given_up_in_time() -> None:
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=drip, args=(listening, over))
+        server.start()
+        series = series_at(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        began = time.monotonic()
+        try:
+            with pytest.raises(StoreError, match=r"no whole answer within 0\.5 s") as caught:
+                series.read("glucose", "p1", 0, 10)
+            assert caught.value.retry
+            assert time.monotonic() - began < 3
+        finally:
+            over.set()
+            server.join()
+            series.close()
 
 
 def test_a_query_holds_only_what_was_asked_for(server: Server, series: InfluxSeries) -> None:
