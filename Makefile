@@ -30,7 +30,7 @@ services:
 	bash deploy/services/install.sh
 
 test-services: $(VENV)/.dev
-	$(BIN)/pytest -m services $(ARGS)
+	$(BIN)/pytest -m services -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)

@@ -7,8 +7,9 @@ from gateway.contract.profile import Profile
 HEAD = """\
 # Devices
 
-Made from the profiles by `vitalgate profile list --markdown`; a test keeps it true. **No hardware has touched any of these yet**, so no device is above
-the tier *declared* (its profile lints). What the support rests on is said for each.
+Made from the profiles by `vitalgate profile list --markdown`; a test keeps it true. **No hardware has touched any of these yet.** Each profile
+lints (tier *declared*), and each driver here holds the fifteen checks that the conformance kit has so far (tier *conformant*: `vitalgate driver check` shows it). None is
+*proven*: that takes three captures recorded from two real units. What the support rests on is said for each.
 
 A device that *forgets on confirmation* deletes a record when the radio stack confirms it, before any program sees it. The agent commits each such record
 alone and at once; `vitalgate edge status` prints the window from arrival to disk (p50, p99, max). What was confirmed inside that window is lost if the agent is killed in it.
