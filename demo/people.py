@@ -15,6 +15,8 @@ PEOPLE = (
     ("Zhou Jie", "1963-04-21", "Diabetes"),
     ("Wu Ping", "1958-12-08", "Diabetes"),
     ("Xu Hong", "1979-06-14", "Diabetes"),
+    ("He Jun", "1966-02-27", "Heart failure"),
+    ("Gao Mei", "1951-10-11", "Diabetes"),
 )
 
 

@@ -18,6 +18,8 @@ STEPS: Mapping[str, Decimal] = {
 }
 GLUCOSE_UNITS = ("mg/dL", "mmol/L")
 CONTROL = "control"  # the mark of a reading of control solution
+# Where and what blood a home meter is made for: said beside each value it would hide what matters.
+USUAL = frozenset({"capillary_whole_blood", "finger", "no_issues", "not_available"})
 SIGNS: Mapping[str, str] = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
 _COMPARISON = re.compile(r"(\w+) (>=|<=|<|>) ([\d.]+) (\S+)")
 
@@ -116,9 +118,10 @@ def limit_words(limit: str, words: Words, unit: str = "") -> str:
 
 
 def marks(observation: Observation, words: Words) -> Sequence[str]:
-    """What the device marked, in words, and the context (before a meal)."""
+    """What the device marked, in words, and the context (before a meal), each once; what everybody expects is left unsaid."""
     told = [words.maybe("mark", mark) for mark in observation.marks]
-    return told + [words.maybe("context", str(value)) for value in observation.context.values()]
+    context = [value for value in observation.context.values() if value not in USUAL]
+    return tuple(dict.fromkeys([*told, *(words.maybe("context", value) for value in context)]))
 
 
 def _glucose(part: Part, words: Words, unit: str | None) -> Shown:

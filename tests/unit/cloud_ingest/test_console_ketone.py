@@ -1,10 +1,11 @@
 """Ketone on the console: in the meter's own unit, whatever unit was chosen for glucose; a trend that claims no limit."""
 
 import pytest
+from msgspec.structs import replace
 
 from cloud_ingest.console.charts import _ends
 from cloud_ingest.console.trends import LIMITS
-from cloud_ingest.console.values import show
+from cloud_ingest.console.values import marks, show
 from cloud_ingest.console.words import words
 from cloud_ingest.stores.series import Point
 from gateway.model.observation import Moment, Observation, Part, Source, TimeMethod
@@ -33,3 +34,12 @@ def test_a_ketone_is_charted_as_it_is_stored() -> None:
 
 def test_it_has_a_name_in_both_languages() -> None:
     assert [words(lang).maybe("kind", "ketone") for lang in ("en", "zh")] == ["Ketone", "血酮"]
+
+
+def test_a_mark_and_a_context_that_say_the_same_are_said_once_and_the_usual_is_left_unsaid() -> None:
+    told = replace(
+        SEEN,
+        marks=("control",),
+        context={"fluid": "control_solution", "location": "finger", "meal": "fasting"},
+    )
+    assert marks(told, words("en")) == ("control solution", "fasting")
