@@ -23,8 +23,13 @@ PARTING_PATIENCE_S = 4.0
 
 # Insufficient authentication, encryption key size, encryption (Bluetooth Core, vol 3 part F, 3.4.1.1).
 UNPAIRED_CODES = frozenset({0x05, 0x0C, 0x0F})
+# BlueZ 5.66 tells a request that was under way when the link went as this, and that the link went a little later (measured).
+UNLIKELY_ERROR = 0x0E
+GONE_LOOKS, GONE_LOOK_S = 10, 0.05
 _NOT_PAIRED = "Not paired"  # BlueZ's word for all of them
-_BOND_REFUSED = "br-connection-canceled"  # BlueZ on kernel 6.12, where the device does not know the bond (measured)
+# BlueZ 5.66 on kernel 6.12, where the device does not know the bond (both measured); the second in bleak's words.
+_BOND_REFUSED = "br-connection-canceled"
+_GONE_AT_ONCE = "failed to discover services, device disconnected"
 
 _T = TypeVar("_T")
 
@@ -50,7 +55,7 @@ class BleLink:
         self._facts = {"address": device.address, "name": device.name or ""}
         self._paired = told_of(device, "Paired") is True
         self._client = BleakClient(
-            device, disconnected_callback=lambda _: self._end(""), timeout=CONNECT_PATIENCE_S
+            device, disconnected_callback=lambda _: self._on_lost(), timeout=CONNECT_PATIENCE_S
         )
 
     async def connect(self) -> None:
@@ -61,8 +66,11 @@ class BleLink:
             await self.close()
             if self._refused():
                 raise LinkError(_not_paired(self._facts["address"])) from fault
-            if self._paired and _details(fault) == _BOND_REFUSED:
+            at_once = str(fault.__cause__) == _GONE_AT_ONCE
+            if self._paired and (at_once or _details(fault) == _BOND_REFUSED):
                 raise LinkError(_bond_lost(self._facts["address"])) from fault
+            if at_once:
+                raise LinkError(_bond_wanted(self._facts["address"])) from fault
             raise
         self._arrived.put(Opened(self._now(), self._facts))
 
@@ -85,8 +93,11 @@ class BleLink:
                 return
             await self._carry_out(command, characteristic)
         except BleakGATTProtocolError as refusal:
-            if int(refusal.code) in UNPAIRED_CODES:
+            # Of a request that waited when this box hung up BlueZ says something, but not that.
+            if int(refusal.code) in UNPAIRED_CODES or self._refused():
                 raise LinkError(_not_paired(self._facts["address"])) from refusal
+            if int(refusal.code) == UNLIKELY_ERROR and await self._gone_soon():
+                raise LinkError(f"the link was lost during {command.channel}") from refusal
             self._put(Refused(self._now(), command, int(refusal.code)))
         except LinkError as fault:
             if _details(fault) == _NOT_PAIRED or self._refused():
@@ -103,6 +114,13 @@ class BleLink:
         # Nothing more can come: whoever listens need not wait for the disconnection, which takes BlueZ two seconds.
         self._end("")
         await _best_effort(self._client.disconnect())
+
+    async def _gone_soon(self) -> bool:
+        for _ in range(GONE_LOOKS):
+            if not self._client.is_connected:
+                return True
+            await asyncio.sleep(GONE_LOOK_S)
+        return False
 
     async def _carry_out(
         self, command: Subscribe | Write | Read, characteristic: BleakGATTCharacteristic
@@ -159,6 +177,9 @@ class BleLink:
         if not self._arrived.put(event) and not self._arrived.ended:
             self._end(f"the device sent over {ARRIVED_MAX} values before they were read")
 
+    def _on_lost(self) -> None:
+        self._end(_not_paired(self._facts["address"]) if self._refused() else "")
+
     def _end(self, why: str) -> None:
         if not self._arrived.ended:
             self._why = why
@@ -201,6 +222,14 @@ def _bond_lost(address: str) -> str:
     return (
         "this box is paired with it, and it hung up; where that goes on, the device has forgotten the pairing:"
         f" put it into its pairing mode and run vitalgate edge pair {address} --again"
+    )
+
+
+def _bond_wanted(address: str) -> str:
+    # A cuff that knows no bond drops the link before its services are known (A&D), and asks for nothing.
+    return (
+        "it hung up before it told its services; where that goes on, it wants to be paired first:"
+        f" put it into its pairing mode and run vitalgate edge pair {address}"
     )
 
 

@@ -121,10 +121,10 @@ async def bluez(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
                 yield opened
         finally:
             await opened.close()
-            await _part_from_bleak()
+            await part_from_bleak()
 
 
-async def _part_from_bleak() -> None:
+async def part_from_bleak() -> None:
     """Bleak keeps its bus for as long as the loop lives, and tells of its end in a log line only."""
     manager = await get_global_bluez_manager()
     bus = manager._bus

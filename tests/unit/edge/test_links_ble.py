@@ -71,6 +71,7 @@ class Cuff:
         self.written: list[bytes] = []
         self.answering = asyncio.Event()
         self.answering.set()
+        self.refusal = 0x81
         self.link: CentralLink | None = None
         self.told = asyncio.Event()
         self.ended = asyncio.Event()
@@ -94,7 +95,7 @@ class Cuff:
         await self.answering.wait()
         if uuid16 == 0x2A49:
             return b"\x0f\x00"
-        raise AttRefusal(0x81)
+        raise AttRefusal(self.refusal)
 
     async def write(self, uuid16: int, data: bytes) -> None:
         assert uuid16 == 0x2A2B
@@ -210,6 +211,27 @@ async def test_a_link_lost_in_mid_read_is_a_link_error(ward: Ward) -> None:
         await reading
     peer.answering.set()
     assert [type(event) async for event in link.events()] == [Opened]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_an_unlikely_error_is_a_refusal_only_of_a_device_that_is_still_there(
+    ward: Ward, *, gone: bool
+) -> None:
+    peer = Cuff()
+    peer.refusal = ble.UNLIKELY_ERROR
+    device = await ward.put(peer)
+    link = await ward.link()
+    reading = asyncio.create_task(link.perform(Read("current_time")))
+    if gone:
+        # BlueZ says this of a request that was under way as the link went, before it says that it went.
+        asyncio.get_running_loop().call_later(ble.GONE_LOOK_S * 2, device.lose_link)
+        with pytest.raises(LinkError, match="lost during current_time"):
+            await reading
+    else:
+        await reading
+        await link.close()
+    kinds = [type(event) async for event in link.events()]
+    assert kinds == ([Opened] if gone else [Opened, Refused])
 
 
 async def test_a_device_that_does_not_answer_is_given_up(

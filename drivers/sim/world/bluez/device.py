@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from bleak.exc import BleakDBusError, BleakError
-from bumble import core, hci
+from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
+from bumble import att, core, hci
 from dbus_fast import Variant
 
 from drivers.sim.world.adapter import VirtualAdapter
@@ -20,8 +20,6 @@ from drivers.sim.world.bluez.tree import ObjectTree
 from drivers.sim.world.bluez.words import DEVICE, BluezError, Properties, refused
 
 RESOLVED_S_MAX = 20.0
-ATT_S_MAX = 30.0
-"""ATT's transaction time-out (Core 5.4, Vol 3 Part F, 3.3.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,23 +201,17 @@ class BluezDevice:
                 return
             agent = self._ground.agents.pick(None)
             if agent is None:
-                # Measured on BlueZ 5.66: the request hangs for as long as the link stands.
-                await self._hang(central)
+                await self._hang()
             try:
                 await self._ground.pairing.pair(central, self.path, agent, wanted=False)
             except BluezError:
-                # Measured on BlueZ 5.66: a refusal changes nothing for the request that waits.
-                await self._hang(central)
+                await self._hang()
             self._on_bonded()
 
-    async def _hang(self, central: Central) -> NoReturn:
-        """Wait for the link's end, which ATT brings about where nobody else does."""
-        try:
-            async with asyncio.timeout(ATT_S_MAX):
-                await self._down.wait()
-        except TimeoutError:
-            await central.disconnect()
-        raise BleakError("Not connected")
+    async def _hang(self) -> NoReturn:
+        """Measured on BlueZ 5.66, without an agent and with one that refuses: the request waits as long as the link stands."""
+        await self._down.wait()
+        raise BleakGATTProtocolError(att.ATT_UNLIKELY_ERROR_ERROR)
 
     def _on_bonded(self) -> None:
         self.bonded = True

@@ -8,6 +8,7 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.descriptor import BleakGATTDescriptor
 from bleak.backends.service import BleakGATTService
 from bleak.exc import BleakError, BleakGATTProtocolError
+from bumble import att
 from dbus_fast import Variant
 
 from drivers.sim.world.bluez.central import Central
@@ -189,4 +190,5 @@ def translated(fault: BleakError) -> BluezError:
     """What the virtual client raises, in BlueZ's words."""
     if isinstance(fault, BleakGATTProtocolError):
         return att_error(int(fault.code))
-    return refused("Failed", "Not connected")
+    # The link went in the middle, which BlueZ 5.66 tells as the device's own error (measured of a read).
+    return att_error(att.ATT_UNLIKELY_ERROR_ERROR)
