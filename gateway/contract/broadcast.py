@@ -260,6 +260,8 @@ def _read(cursor: str | None) -> _Last | None:
                 bool(full),
                 bool(over),
             ]:
+                if dated:
+                    datetime.fromisoformat(stamp)  # ValueError: not ours
                 return _Last(at, content, stamp, dated, full, over) if made == _CURSOR else None
             case _:
                 return None

@@ -1,5 +1,6 @@
 """Findings with codes that stay, and the commands that show them."""
 
+import json
 from pathlib import Path
 from shutil import copytree
 
@@ -124,3 +125,28 @@ def test_an_unknown_profile_is_refused_with_those_that_there_are() -> None:
 
     assert isinstance(told.exception, ConfigError)
     assert "aandd/ua-651ble" in str(told.exception)
+
+
+@pytest.mark.parametrize(("line", "told"), [
+    ('{"id": "a", "foo": 1}', "foo: Extra inputs are not permitted. Write what fits; the keys are id, link,"),
+    ('{"id": "a", "kind": "guessed"}', "kind: Input should be 'recorded', 'published' or 'derived'"),
+    ("{", "is no JSON"),
+])  # fmt: skip
+def test_a_sighting_that_cannot_be_read_says_which_key_and_what_fits(
+    tmp_path: Path, line: str, told: str
+) -> None:
+    good = {"id": "a", "link": "ble", "wins": None, "kind": "recorded", "source": "heard"}
+    given = {**good, **json.loads(line)} if line != "{" else line
+    (tmp_path / "x.jsonl").write_text(given if isinstance(given, str) else json.dumps(given))
+    with pytest.raises(ConfigError) as refused:
+        recorded(tmp_path)
+    assert told in str(refused.value)
+    assert "x.jsonl:1" in str(refused.value)
+
+
+def test_a_copy_that_lies_beside_copied_sightings_has_each_finding_once(tmp_path: Path) -> None:
+    copytree(MODELS.parent / "sightings", tmp_path / "sightings")
+    text = (MODELS / "generic" / "blood-pressure.toml").read_text()
+    told = list(map(str, lint(placed(tmp_path / "models", text))))
+    assert told
+    assert len(told) == len(set(told))

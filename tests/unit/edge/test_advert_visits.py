@@ -146,8 +146,8 @@ async def boxes(
         house = build(folder, outbox, clock, agent)
         accept = outbox.accept
 
-        async def noted(device, observations, cursor=None, *, live, accept=accept, house=house):  # type: ignore[no-untyped-def]  # noqa: ANN202
-            accepted = await accept(device, observations, cursor, live=live)
+        async def noted(device, observations, *cursor, accept=accept, house=house, **named):  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN003, ANN202
+            accepted = await accept(device, observations, *cursor, **named)
             if accepted.numbers:
                 assert len(accepted.numbers) == len(observations)
                 house.stamped.extend(observations)
@@ -203,6 +203,21 @@ async def test_a_repeat_after_a_kill_is_no_new_reading(
     await house.burst([final, removed])
     await house.burst([removed])
     assert house.weights() == ["72.40"]
+
+
+@pytest.mark.parametrize("make", [frames, undated, lambda: frames(final=DEAD)])
+async def test_a_kill_before_the_impedance_costs_no_weight_and_doubles_none(
+    house: House, make: Callable[[], list[bytes]]
+) -> None:
+    settling, waiting, final, removed = make()
+    await house.killed_after([settling, waiting])
+    assert house.weights() == ["72.40"]
+    await house.burst([final, removed])
+    assert house.weights() == ["72.40"]
+    # Where a time names it, the impedance is added; else it is lost rather than the weight doubled.
+    assert [one.context for one in house.stamped[1:]] == (
+        [{"impedance": "517 Ohm"}] if "-c-" in house.names()[0] else []
+    )
 
 
 @pytest.mark.parametrize("make", [undated, lambda: frames(final=DEAD)])

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -63,6 +64,23 @@ def test_what_a_device_pushes_at_its_first_visit_can_have_been_measured_at_any_t
 def test_after_a_visit_that_told_all_it_was_measured_since_that_visit_began() -> None:
     moment = told(emptied(NOTHING, NOON_S), NOON_S + 3_600)
     assert (moment.known, moment.early_s) == (False, 3_600 + BOX_STEP_S)
+
+
+@pytest.mark.parametrize("within_s", [0.0, 4.5, 300.0])
+def test_what_a_visit_saw_being_measured_is_known_by_its_arrival(within_s: float) -> None:
+    reading = Reading("body_weight", {}, STOPPED, pushed=True, within_s=within_s)
+    arrival = Arrival(datetime.fromtimestamp(NOON_S, UTC), ZONE)
+    moment = moment_of(reading, DEAD, arrival, None, emptied(NOTHING, NOON_S - 9_000))
+    assert (moment.known, moment.early_s, moment.late_s) == (True, within_s, 0.0)
+    assert from_iso(moment.utc).timestamp() == NOON_S
+
+
+@pytest.mark.parametrize("within_s", [-1.0, float("nan"), float("inf"), 1e12])
+def test_a_driver_that_saw_nonsense_proves_nothing(within_s: float) -> None:
+    reading = Reading("body_weight", {}, STOPPED, pushed=True, within_s=within_s)
+    arrival = Arrival(datetime.fromtimestamp(NOON_S, UTC), ZONE)
+    moment = moment_of(reading, DEAD, arrival, None, NOTHING)
+    assert (moment.known, moment.early_s) == (False, None)
 
 
 def test_what_is_read_from_memory_has_no_such_bound() -> None:

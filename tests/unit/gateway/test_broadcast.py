@@ -269,6 +269,14 @@ def test_a_cursor_of_another_make_costs_no_weighing(cursor: str) -> None:
     assert weights(burst((0, "w72 8"), cursor=cursor)) == ["72"]
 
 
+def test_nor_does_one_whose_time_is_none() -> None:
+    first = burst((0, "p72 8"))
+    assert first.cursor is not None
+    bent = first.cursor.replace("2026-03-14", "2026-13-14")
+    assert bent != first.cursor
+    assert fuller(burst((9, "f72 14"), cursor=bent)) == [("72", second(14), True)]
+
+
 def test_nothing_is_ever_asked_of_the_device() -> None:
     assert burst((0, "-"), (1, "w72 8")).performed == []
 
