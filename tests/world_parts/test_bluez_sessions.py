@@ -168,7 +168,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     air = Air()
     with pytest.MonkeyPatch.context() as patch:
         # How long a silent meter is waited for; the order of things is the same.
-        patch.setattr("drivers.gatt.racp.PATIENCE_S", 0.4)
+        patch.setattr("drivers.gatt.racp.PATIENCE_S", 1.0)
         patch.setattr("drivers.gatt.racp.PAUSE_S", 0.1)
         async with serve_bluez(air, tmp_path_factory.mktemp("bluez")) as address:
             patch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
@@ -180,7 +180,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 
 def profile_of(case: Case) -> Profile:
     # A device that hangs up or answers ends its visit earlier than this.
-    return replace(PROFILES[case.profile], quiet_s=1.0)
+    return replace(PROFILES[case.profile], quiet_s=2.0)
 
 
 async def on_air(world: World, transcript: Transcript, player: Player) -> VirtualPeripheral:

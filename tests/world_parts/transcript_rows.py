@@ -17,6 +17,7 @@ from tests.world_parts.transcripts import CUFFS_MEASUREMENT, MEASUREMENT, Transc
 
 
 def rows(readings: Sequence[Reading]) -> list[dict[str, Any]]:
+    """What a visit told, but for control solutions."""
     return [_row(one) for one in readings if "control" not in one.marks]
 
 
@@ -47,6 +48,7 @@ _MARKS = {"irregular_pulse": "irregular_pulse", "body_movement": "body_movement"
 
 
 def wanted_rows(transcript: Transcript) -> list[dict[str, Any]]:
+    """What the session says that a gateway should have stored."""
     return [
         _cuffs_row(one) if one["kind"] == "blood_pressure" else _meters_row(one)
         for one in transcript.result["readings"]
@@ -80,6 +82,7 @@ def _meters_row(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def keys(readings: Sequence[Reading], profile: Profile) -> list[str]:
+    """Their keys, but for control solutions."""
     where = Provenance("box-1", "d" * 20, "ble", datetime(2026, 3, 14, tzinfo=UTC), "0" * 16)
     moment = Moment(utc="2026-03-14T06:00:00.000Z", method=TimeMethod.ARRIVAL)
     return [
@@ -107,4 +110,5 @@ def wanted_keys(transcript: Transcript, profile: Profile) -> list[str]:
 
 
 def skipped(transcript: Transcript) -> list[int]:
+    """Numbers of the records that a session calls control solutions."""
     return [one["sequence_number"] for one in transcript.result.get("skipped", [])]

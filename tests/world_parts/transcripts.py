@@ -47,7 +47,7 @@ _PROPERTY: Mapping[str, Property] = {
 _WANTS_SECURITY = frozenset({0x05, 0x0C, 0x0F})
 _UNSUBSCRIBED = max(racp.UNSUBSCRIBED_CODES)
 _NOTHING_TO_READ = 0x0A
-_LONG_UUID = 4
+_SHORT_UUID = 4
 
 Step = Mapping[str, Any]
 _GONE: tuple[Step, ...] = ({"op": "gone"},)
@@ -154,22 +154,8 @@ def described(
     transcript: Transcript, siblings: Iterable[Transcript], number: int
 ) -> DeviceDescription:
     """The device of a session. What other sessions read of the same device's information it has too."""
-    told: dict[str, dict[str, set[Property]]] = {name: {} for name in transcript.services}
-    for step in transcript.steps:
-        if "characteristic" in step and not _is_vendors(step):
-            known = told.setdefault(step["service"], {}).setdefault(step["characteristic"], set())
-            if step["op"] in _PROPERTY:
-                known.add(_PROPERTY[step["op"]])
-            elif step["op"] == "cccd_write":
-                known.add("notify" if step["hex"] == "0100" else "indicate")
-    values = dict(transcript.reads)
-    for (service, uuid), value in _information(transcript, siblings).items():
-        told.setdefault(service, {}).setdefault(uuid, {"read"})
-        values.setdefault((service, uuid), value)
-    for service, characteristics in MANDATORY.items():
-        if service in told:
-            for uuid, properties in characteristics.items():
-                told[service].setdefault(uuid, set()).update(properties)
+    values = {**_information(transcript, siblings), **transcript.reads}
+    table = _table(transcript, values)
     return DeviceDescription(
         address=f"F0:00:00:00:02:{number:02X}",
         name=_name(transcript),
@@ -181,15 +167,35 @@ def described(
                     for uuid, can in characteristics.items()
                 ),
             )
-            for service, characteristics in told.items()
-            if len(service) == _LONG_UUID
+            for service, characteristics in table.items()
+            if len(service) == _SHORT_UUID
         ),
-        advertised=tuple(int(name, 16) for name in ("1810", "1808") if name in told),
+        advertised=tuple(int(name, 16) for name in ("1810", "1808") if name in table),
         manufacturer_data=_makers_data(transcript),
         secure=bool(transcript.bonds),
         passkey=transcript.passkey,
         advertising_interval_ms=20,
     )
+
+
+def _table(
+    transcript: Transcript, values: Iterable[tuple[str, str]]
+) -> dict[str, dict[str, set[Property]]]:
+    """Characteristics by service, with what the session does with them, and what can be read, and what is mandatory."""
+    table: dict[str, dict[str, set[Property]]] = {name: {} for name in transcript.services}
+    for step in transcript.steps:
+        if "characteristic" in step and not _is_vendors(step):
+            known = table.setdefault(step["service"], {}).setdefault(step["characteristic"], set())
+            if step["op"] in _PROPERTY:
+                known.add(_PROPERTY[step["op"]])
+            elif step["op"] == "cccd_write":
+                known.add("notify" if step["hex"] == "0100" else "indicate")
+    for service, uuid in values:
+        table.setdefault(service, {}).setdefault(uuid, set()).add("read")
+    for service, characteristics in MANDATORY.items():
+        for uuid, properties in characteristics.items() if service in table else ():
+            table[service].setdefault(uuid, set()).update(properties)
+    return table
 
 
 @dataclass
@@ -309,7 +315,7 @@ def _number(step: Step) -> int:
 
 def _is_vendors(step: Step) -> bool:
     """A service with a UUID in full: the virtual table has 16 bits, and no driver here speaks to one."""
-    return len(step.get("service", "")) > _LONG_UUID
+    return len(step.get("service", "")) > _SHORT_UUID
 
 
 def _is_the_devices(step: Step) -> bool:
