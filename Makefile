@@ -1,4 +1,4 @@
-# make demo · make test · make check · make services · make test-services · make bench
+# make demo · make test · make check · make services · make test-services · make bench · make soak
 # Needs Python >= 3.11 with its venv module. Nothing is installed outside .venv and the cache folder.
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ ARGS   ?=
 DIR    ?= demo-data
 MARK   := --- development only
 
-.PHONY: demo reconcile test check services test-services bench lock clean
+.PHONY: demo reconcile test check services test-services bench soak lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m demo $(ARGS)
@@ -34,6 +34,10 @@ test-services: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+# Ten minutes of `kill -9`, memory watched: make soak ARGS="--minutes 60 --seed 7".
+soak: $(VENV)/.demo
+	$(BIN)/python -m demo.soak $(ARGS)
 
 lock:
 	$(PYTHON) deploy/lock.py

@@ -10,7 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bench import arrival, fifty, ingest, points, screen, stock
+from bench import arrival, fifty, ingest, peer, points, screen, stock
 from bench.figures import tell_machine
 
 KEYS = 1_000_000
@@ -41,16 +41,24 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=stock.cache()))
     try:
         if asked.what in {"ingest", "all"}:
-            stock.copy(stock.ready(asked.keys, console), folder / "cloud")
-            ingest.run(folder / "cloud", asked.keys, console)
-            points.run(folder / "cloud", console)
-            arrival.run(folder, asked.keys, asked.broker, console)
+            _ingest(folder, asked.keys, asked.broker, console)
         if asked.what in {"screen", "all"}:
             screen.run(folder / "screen", asked.readings, asked.broker, console)
         if asked.what in {"box", "all"}:
             fifty.run(folder / "box", console)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ingest(folder: Path, keys: int, kind: str, console: Console) -> None:
+    made = stock.ready(keys, console)
+    # A copy each: boxes count from 1 in each part, and a number that comes with a second key takes another way.
+    for name in ("filing", "arrival", "peer"):
+        stock.copy(made, folder / name / "cloud")
+    ingest.run(folder / "filing" / "cloud", keys, console)
+    points.run(folder / "filing" / "cloud", console)
+    arrival.run(folder / "arrival", keys, kind, console)
+    peer.run(folder / "peer", keys, kind, console)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

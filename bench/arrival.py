@@ -100,7 +100,7 @@ class Scene:
         self._await(names)
         wall = max(self.receipts.at[name] for name in names) - begun
         if who == OURS:
-            _until(self._projected, "the projection")
+            until(self._projected, "the projection")
         return Took(wall, self._spent(who) - spent, self._spent("broker") - served)
 
     def pace(self, who: str, letters: Sequence[Letter]) -> list[float]:
@@ -121,7 +121,7 @@ class Scene:
         return tenant, hashlib.sha256(letter.payload).hexdigest()
 
     def _await(self, names: Sequence[tuple[str, str]]) -> None:
-        _until(lambda: all(name in self.receipts.at for name in names), "all receipts")
+        until(lambda: all(name in self.receipts.at for name in names), "all receipts")
 
     def _spent(self, who: str) -> float:
         spent = self._cpu[who].cpu_times()
@@ -211,7 +211,8 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _until(seen: Callable[[], bool], what: str) -> None:
+def until(seen: Callable[[], bool], what: str) -> None:
+    """Look until it is so. Raises TimeoutError after PATIENCE_S."""
     deadline = time.monotonic() + PATIENCE_S
     while not seen():
         if time.monotonic() > deadline:

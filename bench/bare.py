@@ -14,6 +14,7 @@ import msgspec
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from bench.mail import send_at_once
 from cloud_ingest.stores.records.open import CACHE_KIB, WAL_CHECKPOINT_PAGES, WAL_KEPT_BYTES
 from gateway.model.observation import Observation
 from gateway.wire.envelope import decode_envelope
@@ -105,7 +106,7 @@ def main() -> None:
         print("ready", flush=True)
 
     client.on_message, client.on_connect = on_message, on_connect
-    client.on_subscribe = on_subscribe
+    client.on_subscribe, client.on_socket_open = on_subscribe, send_at_once
     client.connect("127.0.0.1", int(told.port))
     client.loop_forever()
 

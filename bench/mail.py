@@ -42,7 +42,7 @@ class Mail:
             ready.set()
 
         self._client.on_subscribe = on_subscribe
-        self._client.on_socket_open = _send_at_once
+        self._client.on_socket_open = send_at_once
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self._client.subscribe([(one, 1) for one in filters])
@@ -74,7 +74,7 @@ def _passed_to(hear: Callable[[str, bytes], None]) -> Callable[[Client, object, 
     return lambda _client, _data, message: hear(message.topic, bytes(message.payload))
 
 
-def _send_at_once(_client: Client, _data: object, sock: object) -> None:
-    """Nagle's algorithm holds small packets back for up to 40 ms: the instrument must add none of that."""
+def send_at_once(_client: Client, _data: object, sock: object) -> None:
+    """For `on_socket_open`: Nagle's algorithm holds small packets back for up to 40 ms, which neither side of a comparison may add."""
     assert isinstance(sock, socket.socket)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

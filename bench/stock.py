@@ -32,7 +32,7 @@ from cloud_ingest.stores.records.projection import Tail
 from cloud_ingest.stores.records.store import Records
 from gateway.model.identity import ledger_digest
 from gateway.model.observation import Observation
-from gateway.runtime.clock import Clock, SystemClock
+from gateway.runtime.clock import Clock, SystemClock, TimeBase
 from gateway.wire.envelope import encode_envelope
 
 TENANT = "demo"
@@ -55,6 +55,10 @@ class BenchClock:
     def monotonic(self) -> float:
         """Seconds that never go back."""
         return time.monotonic()
+
+    def base(self) -> TimeBase:
+        """What its wall clock rests on."""
+        return TimeBase("bench", END.timestamp() - self._begun)
 
 
 @dataclass(slots=True)
