@@ -232,6 +232,7 @@ def _note(agent: Agent, away_since: datetime | None) -> running.RunningNote:
         places={unit.binding.place: unit.trouble for unit in agent.units if unit.trouble},
         recovery=_in_words(agent.box.outbox.recovery),
         turn=agent.turns.figures(),
+        clock_off_s=agent.publisher.clock_off_s,
     )
 
 

@@ -66,6 +66,8 @@ class Filing:
         self._facts: dict[str, str] = {}
         self._stated = False
         self._clock = VisitClock(box.outbox, box.clock, binding.profile, self.zone())
+        # The visit's stamps are carried on from its start (edge/links/arrival.py), whatever the wall clock does meanwhile.
+        self._base = box.clock.base()
         self._reached: datetime | None = None
         self._read: datetime | None = None
         self.now: Callable[[], float] = lambda: box.clock.now().timestamp()
@@ -244,12 +246,15 @@ class Filing:
     async def _insist(
         self, device: str, observations: Sequence[Observation], cursor: str | None
     ) -> int:
-        live = [is_live(o.time, o.source, self._box.clock.now()) for o in observations]
+        now = datetime.fromtimestamp(self.now(), UTC)
+        live = [is_live(o.time, o.source, now) for o in observations]
         nowhere_else = self._binding.profile.deletes_on_confirm or self._binding.link == ADVERT
         tries = ACCEPT_TRIES_MAX if nowhere_else else 1
         for left in range(tries - 1, -1, -1):
             try:
-                accepted = await self._box.outbox.accept(device, observations, cursor, live=live)
+                accepted = await self._box.outbox.accept(
+                    device, observations, cursor, live=live, base=self._base
+                )
             except StoreError as fault:
                 self._box.counters.add("outbox.refused")
                 if not (left and fault.retry):

@@ -4,6 +4,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from random import Random
 
+from gateway.runtime.clock import TimeBase
+
 WINDOW_LIVE = 8  # envelopes without a receipt: fresh readings have places of their own, so that a backlog can't hold them up
 WINDOW_BACKLOG = 8
 PATIENCE_S = 5.0  # before an envelope without a receipt goes again; doubles with each try
@@ -13,7 +15,10 @@ PAST_MAX = 1_000  # envelopes of earlier connections whose receipt may still com
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One envelope on its way. `ids` are the outbox rows that its receipt settles; `due` is monotonic."""
+    """One envelope on its way. `ids` are the outbox rows that its receipt settles; `due` is monotonic.
+
+    `base`, `off_s`: on what clock the rows' times rest, and how far off that was taken to be.
+    """
 
     sha256: str
     epoch: str
@@ -22,6 +27,8 @@ class Sent:
     payload: bytes
     due: float = 0.0
     tries: int = 0
+    base: TimeBase | None = None
+    off_s: float | None = None
 
 
 class Inflight:
@@ -65,6 +72,10 @@ class Inflight:
         sent = self._window.pop(sha256, None)
         if sent is not None:
             self._remember(sent)
+
+    def withdraw(self, sent: Sent) -> None:
+        """Its rows are to be cut anew. Its receipt may still come, and settles them then."""
+        self.settled(sent.sha256)
 
     def lost_connection(self) -> int:
         """Nothing is on its way any more; the outbox cuts what is left anew. Returns how many envelopes that were."""

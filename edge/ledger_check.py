@@ -4,6 +4,7 @@ from collections import deque
 
 import msgspec
 
+from edge.cloud_time import CloudTime
 from edge.outbox.ledger import AnswerError
 from edge.outbox.port import AsyncOutbox
 from gateway.runtime import log
@@ -51,12 +52,21 @@ class CommitWatch:
 class LedgerCheck:
     """One question at a time, each with its own nonce; an answer to any other is ignored."""
 
-    def __init__(self, outbox: AsyncOutbox, agent: str, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self,
+        outbox: AsyncOutbox,
+        agent: str,
+        clock: Clock,
+        counters: Counters,
+        *,
+        time: CloudTime,
+    ) -> None:
         """Nothing is due before `connected`."""
         self._outbox = outbox
         self._agent = agent
         self._clock = clock
         self._counters = counters
+        self._time = time
         self._watch: CommitWatch | None = None
         self._nonce: str | None = None
         self._mark = 0
@@ -87,7 +97,7 @@ class LedgerCheck:
             self.due = max(self._clock.monotonic(), self._asked + GAP_S)
 
     async def answered(self, payload: bytes) -> bool:
-        """Take an answer. True where rows are owed again, so that there is something to send. Raises StoreError."""
+        """Take an answer. True where it was taken: the cloud was asked, and has said. Raises StoreError."""
         try:
             answer = decode_answer(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -97,6 +107,8 @@ class LedgerCheck:
         if answer.schema != ANSWER or answer.agent != self._agent or answer.nonce != self._nonce:
             self._counters.add("ledger.ignored")
             return False
+        heard = self._clock.monotonic()
+        timely = self._time.hear(answer.at, self._asked)
         await self._went_back(answer.store, answer.commit)
         try:
             verdict = await self._outbox.compare(answer, self._mark)
@@ -105,8 +117,12 @@ class LedgerCheck:
             _log.warning("ledger.refused", why=str(fault))
             return False
         self._nonce = None
-        self._patience_s = ANSWER_S
-        self.due = self._clock.monotonic() + QUESTION_EVERY_S
+        if timely:
+            self._patience_s = ANSWER_S
+            self.due = heard + QUESTION_EVERY_S
+        else:
+            # What it holds is taken; what the time is, is asked again, less and less often.
+            self.due = heard + self._patience_s
         self._counters.add("ledger.owed", verdict.owed)
         if verdict.lost or verdict.differs:
             self._counters.add("ledger.differs", len(verdict.lost) + len(verdict.differs))
@@ -116,7 +132,7 @@ class LedgerCheck:
             await self._outbox.new_epoch("the cloud holds numbers that were never given here")
             self._counters.add("ledger.new_epoch")
             _log.error("ledger.unissued")
-        return verdict.owed > 0
+        return True
 
     async def _went_back(self, store: str, commit: int) -> bool:
         assert self._watch is not None

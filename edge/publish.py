@@ -19,13 +19,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.inflight import Inflight
-from edge.ledger_check import LedgerCheck
+from edge.exchange import Exchange
 from edge.outbox.port import AsyncOutbox
 from edge.patience import Backoff
-from edge.receipting import Receipting
-from edge.reporting import Reporting
-from edge.sending import Sending
 from edge.settings import MqttSettings
 from gateway.runtime import log
 from gateway.runtime.clock import Clock, random_hex
@@ -307,20 +303,19 @@ class Publisher:
         version: str = "",
     ) -> None:
         """Nothing happens before `run`. `version`: the program's, for its status."""
-        self._outbox = outbox
         self._settings = settings
         self._branch = branch
-        self._clock = clock
         self._counters = counters
         rng = Random(random_hex(64))  # noqa: S311 jitter is no secret
         self._backoff = Backoff(BACKOFF_S_FIRST, BACKOFF_S_MAX, rng)
-        inflight = Inflight(rng)
-        self._sending = Sending(outbox, inflight, branch.agent, clock, counters)
-        self._ledger = LedgerCheck(outbox, branch.agent, clock, counters)
-        self._receipting = Receipting(outbox, inflight, self._ledger, counters, agent=branch.agent)
-        self._reporting = Reporting(outbox, branch.agent, version, clock, counters)
+        self._exchange = Exchange(outbox, branch.agent, clock, counters, rng=rng, version=version)
         self._something = asyncio.Event()
         self.connected = False
+
+    @property
+    def clock_off_s(self) -> float | None:
+        """How far the box's clock is off the cloud's; None while they agree, or where the cloud has not said."""
+        return self._exchange.time.now_off_s()
 
     def wake(self) -> None:
         """Say that the outbox has something new: it leaves at once."""
@@ -333,7 +328,7 @@ class Publisher:
                 self._settings,
                 self._branch,
                 self._counters,
-                will=self._reporting.will(),
+                will=self._exchange.will(),
                 changed=self.wake,
             )
             try:
@@ -354,15 +349,13 @@ class Publisher:
     async def _serve(self, connection: Connection) -> None:
         self.connected = True
         self._counters.add("mqtt.connected")
-        self._sending.connected()
-        await self._ledger.connected()
-        self._reporting.due = self._clock.monotonic()
+        await self._exchange.connected()
         while connection.ended is None:
             self._something.clear()
             await self._hear(connection)
-            await self._send(connection)
+            await self._exchange.send(connection)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause_s()):
+                async with asyncio.timeout(self._exchange.pause_s()):
                     await self._something.wait()
         raise BrokerError(connection.ended)
 
@@ -370,30 +363,12 @@ class Publisher:
         try:
             if self.connected:
                 self.connected = False
-                await connection.say_goodbye(self._reporting.will())
+                await connection.say_goodbye(self._exchange.will())
         finally:
             connection.close()
-            self._sending.lost()
+            self._exchange.lost()
 
     async def _hear(self, connection: Connection) -> None:
         while (heard := connection.next_heard()) is not None:
-            if heard.leaf is Down.LEDGER:
-                await self._ledger.answered(heard.payload)
-            elif await self._receipting.heard(heard.payload):
-                self._sending.receipted()
+            if await self._exchange.hear(heard):
                 self._backoff.reset()
-                self._reporting.changed()
-
-    async def _send(self, connection: Connection) -> None:
-        now = self._clock.monotonic()
-        if await self._sending.send(connection):
-            self._reporting.changed()
-        if self._ledger.due is not None and self._ledger.due <= now:
-            connection.send(Up.LEDGER, await self._ledger.question())
-        if self._reporting.due <= now:
-            connection.send(Up.STATUS, await self._reporting.status(), retain=True)
-
-    def _pause_s(self) -> float:
-        due = (self._sending.due(), self._ledger.due, self._reporting.due)
-        now = self._clock.monotonic()
-        return max(0.0, min(at for at in due if at is not None) - now)

@@ -1,5 +1,6 @@
 """What the box says of itself to the cloud, and when. Builds the message; sends nothing."""
 
+from edge.cloud_time import CloudTime
 from edge.outbox.port import AsyncOutbox
 from edge.outbox.records import DeviceState
 from gateway.runtime.clock import Clock, iso
@@ -14,7 +15,14 @@ class Reporting:
     """`due`: when the next status is to go (monotonic)."""
 
     def __init__(
-        self, outbox: AsyncOutbox, agent: str, version: str, clock: Clock, counters: Counters
+        self,
+        outbox: AsyncOutbox,
+        agent: str,
+        version: str,
+        clock: Clock,
+        counters: Counters,
+        *,
+        time: CloudTime,
     ) -> None:
         """The first is due at once."""
         self._outbox = outbox
@@ -22,6 +30,7 @@ class Reporting:
         self._version = version
         self._clock = clock
         self._counters = counters
+        self._time = time
         self._last = clock.monotonic() - STATUS_GAP_S
         self.due = clock.monotonic()
 
@@ -57,6 +66,7 @@ class Reporting:
                 oldest_pending=iso(held.oldest_pending) if held.oldest_pending else None,
                 devices=[_device(device) for device in held.devices],
                 counters=self._counters.snapshot(),
+                clock_off_s=self._time.now_off_s(),
             )
         )
 

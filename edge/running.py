@@ -17,7 +17,8 @@ FRESH_S = 10.0  # a note older than this is of an agent that no longer runs
 class RunningNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`places`: trouble by place, of devices that may not be enrolled yet. `away_since`: the broker, while it is away.
 
-    `turn`: how late a turn of the loop came. `ended`: the agent stopped in an orderly way.
+    `turn`: how late a turn of the loop came. `ended`: the agent stopped in an orderly way. `clock_off_s`: what the box's clock
+    lacks to the cloud's.
     """
 
     at: datetime
@@ -27,6 +28,7 @@ class RunningNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     places: Mapping[str, str] = {}
     recovery: str | None = None
     turn: WindowFigures = WindowFigures()
+    clock_off_s: float | None = None
 
 
 _encode = msgspec.json.Encoder().encode

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from edge.cloud_time import CloudTime, is_like
 from edge.inflight import Inflight, Sent
 from edge.outbox.port import AsyncOutbox
 from edge.outbox.records import BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch
@@ -11,6 +12,7 @@ from gateway.runtime.counters import Counters
 from gateway.wire.envelope import assemble, envelope_hash
 from gateway.wire.topics import Up
 
+TIME_S_MAX = 3.0  # so long a connection's first readings wait for the cloud to say what time it is
 PACKET_BYTES = 300  # what MQTT adds to a payload: topic and header
 
 _log = log.get("sending")
@@ -39,13 +41,17 @@ class Sending:
         agent: str,
         clock: Clock,
         counters: Counters,
+        *,
+        time: CloudTime,
     ) -> None:
-        """`inflight` is shared with who takes the receipts."""
+        """`inflight` is shared with who takes the receipts; `time` with who takes the cloud's answers."""
         self._outbox = outbox
         self._inflight = inflight
         self._agent = agent
         self._clock = clock
         self._counters = counters
+        self._time = time
+        self._held_until: float | None = None
         self._rows_max = BATCH_ROWS_MAX
         self._unsendable: frozenset[int] = frozenset()
         self._receipts = 0
@@ -54,6 +60,11 @@ class Sending:
         """A new connection: its broker may take what another's didn't."""
         self._unsendable = frozenset()
         self._receipts = 0
+        self._held_until = self._clock.monotonic() + TIME_S_MAX
+
+    def told_time(self) -> None:
+        """The cloud has answered: readings may go, dated as well as can be."""
+        self._held_until = None
 
     def receipted(self) -> None:
         """A receipt came: envelopes of this size do get through."""
@@ -68,12 +79,21 @@ class Sending:
 
     def due(self) -> float | None:
         """When something is to be sent again (monotonic)."""
+        if self._held_until is not None:
+            return self._held_until
         return self._inflight.next_due()
 
     async def send(self, wire: Wire) -> bool:
         """Send what may go now. True where something new went. Raises StoreError."""
         now = self._clock.monotonic()
+        if self._held_until is not None and now < self._held_until:
+            return False
+        self._held_until = None
         for sent in self._inflight.overdue(now):
+            if not is_like(sent.off_s, self._time.off_s(sent.base)):
+                # Perhaps the cloud never had it: it goes again with the time that is known by now.
+                self._inflight.withdraw(sent)
+                continue
             if not wire.send(Up.OBSERVATIONS, sent.payload):
                 return False
             self._counters.add("envelopes.resent")
@@ -96,7 +116,9 @@ class Sending:
         return None
 
     def _publish(self, wire: Wire, batch: Batch) -> bool:
-        payload = assemble(self._agent, batch.epoch, batch.first, [row.body for row in batch.rows])
+        off_s = self._time.off_s(batch.base)
+        bodies = [row.body for row in batch.rows]
+        payload = assemble(self._agent, batch.epoch, batch.first, bodies, clock_off_s=off_s)
         if len(payload) + PACKET_BYTES > wire.packet_bytes_max:
             # One row alone. It stays in the outbox and in its status until the broker's limit is raised.
             self._unsendable |= batch.ids
@@ -105,7 +127,17 @@ class Sending:
             return True
         if not wire.send(Up.OBSERVATIONS, payload):
             return False
-        sent = Sent(envelope_hash(payload), batch.epoch, batch.ids, batch.live, payload)
+        if off_s is not None:
+            self._counters.add("envelopes.redated")
+        sent = Sent(
+            envelope_hash(payload),
+            batch.epoch,
+            batch.ids,
+            batch.live,
+            payload,
+            base=batch.base,
+            off_s=off_s,
+        )
         self._inflight.went(sent, self._clock.monotonic())
         self._counters.add("envelopes.sent")
         return True

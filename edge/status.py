@@ -14,6 +14,7 @@ from gateway.runtime.clock import iso
 
 RECEIPT_PATIENCE = timedelta(seconds=60)  # a reading that waits longer while the broker is there
 FULL_WARNING = 0.8
+DAY_S, HOUR_S, MINUTE_S = 86_400, 3_600, 60
 
 
 class DeviceLine(TypedDict):
@@ -45,6 +46,7 @@ class StatusDocument(TypedDict):
     window_ms: Mapping[str, float]
     turn_ms: Mapping[str, float]
     radio: str | None
+    clock_off_s: float | None
     devices: Sequence[DeviceLine]
     counters: Mapping[str, int]
     words: Sequence[str]
@@ -89,6 +91,7 @@ def document(standing: Standing) -> StatusDocument:
         "window_ms": _figures(running.window if running else WindowFigures()),
         "turn_ms": _figures(standing.note.turn if standing.note else WindowFigures()),
         "radio": standing.note.radio if standing.note and standing.running else None,
+        "clock_off_s": standing.note.clock_off_s if standing.note and standing.running else None,
         "devices": list(_devices(standing)),
         "counters": running.counters if running else {},
         "words": list(words(standing)),
@@ -123,8 +126,24 @@ def _of_agent(standing: Standing) -> Iterator[str]:
                 f"The broker at {mqtt.host}:{mqtt.port} is away{since}; "
                 f"{outbox.pending} readings wait in the outbox and will be sent when it is back."
             )
+        if note.clock_off_s is not None:
+            side = "behind" if note.clock_off_s > 0 else "ahead of"
+            yield (
+                f"This box's clock is {span(abs(note.clock_off_s))} {side} the cloud's; readings are sent with that "
+                "difference, and dated by the cloud's clock. Set up NTP, or a clock that keeps time without power."
+            )
         if note.recovery:
             yield note.recovery
+
+
+def span(seconds: float) -> str:
+    """How long, in the two largest units that a person would say it in."""
+    days, rest = divmod(round(seconds), DAY_S)
+    hours, rest = divmod(rest, HOUR_S)
+    minutes, left = divmod(rest, MINUTE_S)
+    told = ((days, "d"), (hours, "h"), (minutes, "min"), (left, "s"))
+    named = [f"{count} {unit}" for count, unit in told if count]
+    return " ".join(named[:2]) or "0 s"
 
 
 def _of_outbox(standing: Standing) -> Iterator[str]:

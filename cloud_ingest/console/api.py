@@ -168,6 +168,7 @@ def _boxes(views: RecordsViews, now_us: int) -> Sequence[Mapping[str, object]]:
             "pending": box.status.pending if box.status else None,
             "issued": box.status.issued if box.status else None,
             "epoch": box.status.epoch if box.status else None,
+            "clock_off_s": box.status.clock_off_s if box.status else None,
         }
         for box in views.boxes()
     ]

@@ -55,7 +55,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An edge box."""
+    """An edge box. `clock_off_s`: what its clock lacks to ours, where that is worth saying."""
 
     agent: str
     away: bool
@@ -64,6 +64,7 @@ class Box:
     oldest_us: int | None
     version: str
     told: bool
+    clock_off_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,7 @@ def _box(box: BoxRow, now_us: int) -> Box:
         oldest_us=parse_us(status.oldest_pending) if status else None,
         version=status.version if status else "",
         told=status is not None,
+        clock_off_s=status.clock_off_s if status else None,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from edge.outbox.records import OBSERVATION_BYTES_MAX
 from gateway.model.observation import Observation
+from gateway.runtime.clock import TimeBase
 from gateway.runtime.errors import StoreError
 from gateway.wire.envelope import encode_observation
 
@@ -19,13 +20,14 @@ _encode_json = msgspec.json.Encoder(order="sorted").encode
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """The place of a new row. `id` is never used twice."""
+    """The place of a new row. `id` is never used twice. `base`: on what clock its times rest."""
 
     id: int
     epoch: str
     number: int
     device: str
     live: bool
+    base: TimeBase
 
 
 def fitting(observation: Observation) -> bytes:
@@ -77,10 +79,11 @@ def forget(db: sqlite3.Connection, told_max: int) -> None:
 def add(db: sqlite3.Connection, row: Numbered, key: str, body: bytes, now_s: float) -> None:
     """Put the row in."""
     db.execute(
-        "INSERT INTO rows (id, epoch, n, key, device, live, accepted, bytes, crc, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO rows (id, epoch, n, key, device, live, accepted, bytes, crc, body, boot, anchor)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(row.id, row.epoch, row.number, key, row.device, int(row.live)),
             *(now_s, cost(body), checksum(key, body), body),
+            *(row.base.boot, row.base.anchor_s),
         ),
     )

@@ -20,7 +20,7 @@ from edge.outbox.records import (
 )
 from edge.outbox.store import Outbox
 from gateway.model.observation import Observation
-from gateway.runtime.clock import Clock
+from gateway.runtime.clock import Clock, TimeBase
 from gateway.wire.receipts import Answer, Receipt
 
 P = ParamSpec("P")
@@ -62,9 +62,12 @@ class AsyncOutbox:
         cursor: str | None = None,
         *,
         live: Sequence[bool],
+        base: TimeBase | None = None,
     ) -> Accepted:
         """Number and keep observations; durable on return. Raises OutboxFull, StoreError; then nothing was taken."""
-        return await self._do(self._outbox.accept, device, observations, cursor, live=live)
+        return await self._do(
+            self._outbox.accept, device, observations, cursor, live=live, base=base
+        )
 
     async def cursor(self, device: str) -> str | None:
         """The cursor of the last commit for this device."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gateway.runtime.clock import TimeBase
 from gateway.runtime.errors import StoreError
 
 OBSERVATION_BYTES_MAX = 200_000  # one observation must fit an envelope by itself
@@ -11,6 +12,7 @@ BATCH_BYTES_MAX = (
     200_000  # decompressed; below what the wire takes even where nothing can be squeezed
 )
 BATCH_ROWS_MAX = 100
+BASE_APART_S = 1.0  # rows of one envelope rest on clocks that differ by no more
 LIVE_S = 7_200.0  # how long a live reading goes before the backlog; then it is backlog itself
 
 
@@ -58,11 +60,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows with contiguous numbers of one epoch, for one envelope."""
+    """Rows with contiguous numbers of one epoch, for one envelope. `base`: on what clock their times rest; None: unknown."""
 
     epoch: str
     rows: tuple[Row, ...]
     live: bool
+    base: TimeBase | None = None
 
     @property
     def first(self) -> int:

@@ -20,7 +20,9 @@ BEYOND_ROWS = 1_000  # looked for past the last number that is known
 _COLUMNS = (
     *("id", "epoch", "n", "key", "device", "live", "accepted", "bytes", "crc"),
     *("state", "why", "settled", "mark", "era", "body"),
+    *("boot", "anchor"),
 )
+_LATER = ("boot", "anchor")  # a file that an older program made has none of these
 _SIMPLE = (
     ("meta", ("name", "value")),
     ("removed", ("epoch", "first", "last", "digest")),
@@ -74,7 +76,7 @@ def _epochs(old: sqlite3.Connection) -> dict[str, int]:
 
 def _rows(old: sqlite3.Connection, issued: int) -> Iterator[Found]:
     last = _last_id(old, issued)
-    select = f"SELECT {', '.join(_COLUMNS)} FROM rows NOT INDEXED WHERE id >= ? AND id < ?"  # noqa: S608 names above
+    select = f"SELECT {_selected(old)} FROM rows NOT INDEXED WHERE id >= ? AND id < ?"  # noqa: S608 names above
     for start in range(0, last + 1, CHUNK_ROWS):
         try:
             yield from old.execute(select, (start, start + CHUNK_ROWS)).fetchall()
@@ -85,6 +87,14 @@ def _rows(old: sqlite3.Connection, issued: int) -> Iterator[Found]:
                     yield from old.execute(select, (row_id, row_id + 1)).fetchall()
                 except sqlite3.DatabaseError:
                     continue
+
+
+def _selected(old: sqlite3.Connection) -> str:
+    try:
+        old.execute(f"SELECT {', '.join(_LATER)} FROM rows LIMIT 0")  # noqa: S608 names above
+    except sqlite3.DatabaseError:
+        return ", ".join(c for c in _COLUMNS if c not in _LATER) + ", '', 0.0"
+    return ", ".join(_COLUMNS)
 
 
 def _last_id(old: sqlite3.Connection, issued: int) -> int:

@@ -49,8 +49,19 @@ CREATE TABLE places (place TEXT PRIMARY KEY, device TEXT NOT NULL) WITHOUT ROWID
 # What visits learnt of a device's clock, as the agent's timekeeping wrote it.
 _CLOCKS = "CREATE TABLE clocks (device TEXT PRIMARY KEY, memory TEXT NOT NULL) WITHOUT ROWID;"
 
+# On what clock the times of a row rest, so that they can be corrected when it turns out to have been wrong. Where a row is
+# older than this, nothing says so.
+_BASES = """
+ALTER TABLE rows ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+ALTER TABLE rows ADD COLUMN anchor REAL NOT NULL DEFAULT 0;
+DROP INDEX rows_pending;
+DROP INDEX rows_live;
+CREATE INDEX rows_pending ON rows (id, epoch, n, bytes, accepted, boot, anchor) WHERE state = 0;
+CREATE INDEX rows_live ON rows (id, epoch, n, bytes, accepted, boot, anchor) WHERE state = 0 AND live = 1;
+"""
+
 # One script for each version; `user_version` says how many have run.
-MIGRATIONS = (_FIRST, _CLOCKS)
+MIGRATIONS = (_FIRST, _CLOCKS, _BASES)
 
 
 class DamageError(Exception):

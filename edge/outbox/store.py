@@ -13,7 +13,6 @@ from edge.outbox import accepting, devices, ledger, settling, status, waiting
 from edge.outbox.damage import make, recover, resume
 from edge.outbox.records import (
     BATCH_BYTES_MAX,
-    LIVE_S,
     Accepted,
     Batch,
     Enrolled,
@@ -27,7 +26,7 @@ from edge.outbox.records import (
 )
 from edge.outbox.schema import DamageError, connect, translated, writing
 from gateway.model.observation import Observation
-from gateway.runtime.clock import Clock, iso, random_hex
+from gateway.runtime.clock import Clock, TimeBase, iso, random_hex
 from gateway.runtime.errors import ConfigError, StoreError
 from gateway.wire.receipts import Answer, Receipt
 
@@ -99,14 +98,17 @@ class Outbox:
         cursor: str | None = None,
         *,
         live: Sequence[bool],
+        base: TimeBase | None = None,
     ) -> Accepted:
         """Number what is new, and keep it with the cursor in one commit; None leaves the cursor as it was.
 
+        `base`: on what clock the observations' times rest; None: the one of now.
         New is what was not accepted before with the same key, content and context. Raises OutboxFull (the reading stays
         on its device), StoreError; then nothing was taken.
         """
         if len(live) != len(observations):
             raise ValueError(f"{len(observations)} observations, {len(live)} flags")
+        base = base or self._clock.base()
         bodies = [accepting.fitting(observation) for observation in observations]
         with self._writing():
             epoch, issued = self._epoch()
@@ -118,7 +120,7 @@ class Outbox:
                 added += 1
                 bytes_added += accepting.cost(body)
                 self._refuse_when_full(added, bytes_added)
-                numbered = accepting.Numbered(row_id, epoch, issued + added, device, is_live)
+                numbered = accepting.Numbered(row_id, epoch, issued + added, device, is_live, base)
                 accepting.add(self._db, numbered, observation.key, body, self._now_s())
             self._db.execute(
                 "UPDATE epochs SET issued = ? WHERE epoch = ?", (issued + added, epoch)
@@ -185,19 +187,17 @@ class Outbox:
         `live`: only fresh ones. A row alone may exceed `bytes_max`. A row whose bytes don't match its checksum is never
         sent: it is marked, shown in `status`, and may be read from its device again.
         """
-        since_s = self._now_s() - LIVE_S if live else None
+        now = waiting.Now(self._now_s(), self._clock.base()) if live else None
         while True:
             with translated():
-                chosen = waiting.choose(
-                    self._db, rows_max, skip, bytes_max=bytes_max, since_s=since_s
-                )
+                chosen = waiting.choose(self._db, rows_max, skip, bytes_max=bytes_max, live=now)
                 rows, unsound = waiting.read_sound(self._db, chosen)
             if unsound is not None:
                 with self._writing():
                     waiting.mark_damaged(self._db, unsound)
                 self._count()
             if rows or not chosen:
-                return Batch(chosen[0].epoch, rows, live) if rows else None
+                return Batch(chosen[0].epoch, rows, live, chosen[0].base) if rows else None
 
     def settle(self, ids: frozenset[int], receipt: Receipt) -> Settled:
         """Set aside the rows of one envelope as its receipt says. Raises ReceiptError for one that names other numbers."""

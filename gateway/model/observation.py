@@ -96,6 +96,8 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=F
     `known` is false where the device gave no usable time, and nobody saw it measure: `utc` is then the moment of arrival,
     and `early_s` is absent where nothing bounds it. `device` is the device's stored time as it stood (ISO 8601 without a zone; may be impossible).
     `offset_s` is what was added to the device's time to give UTC. `box_in_doubt`: the box doubts its own clock.
+    `box_off_s`: by so much the box's clock was found to be wrong, and is corrected here. No box sends it: who reads an envelope
+    whose header has `clock_off_s` puts it there.
     """
 
     utc: Utc
@@ -107,6 +109,7 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=F
     offset_s: Offset | None = None
     zone: Text | None = None
     box_in_doubt: bool = False
+    box_off_s: Offset | None = None
 
 
 class Source(StrEnum):

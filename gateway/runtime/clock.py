@@ -1,9 +1,28 @@
 """The only place that reads a clock or draws random bits; everything else takes them as arguments."""
 
 import secrets
+import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Protocol
+
+# Linux draws it anew at each boot. Elsewhere a process knows nothing of an earlier one's steady clock.
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+BOOT_BITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBase:
+    """What a wall clock rests on: POSIX seconds when the machine's steady clock stood at zero, in which boot.
+
+    Two bases of one boot differ by how far the wall clock was stepped in between; those of two boots can't be compared.
+    """
+
+    boot: str
+    anchor_s: float
 
 
 class Clock(Protocol):
@@ -15,6 +34,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
+        ...
+
+    def base(self) -> TimeBase:
+        """What the wall clock rests on now."""
         ...
 
 
@@ -29,6 +52,10 @@ class SystemClock:
         """Seconds that never go back."""
         return time.monotonic()
 
+    def base(self) -> TimeBase:
+        """What the wall clock rests on now. The same for every process of one boot of Linux."""
+        return TimeBase(_boot(), time.time() - _since_boot())
+
 
 class ManualClock:
     """A clock that stands still until it is moved: for tests and simulations."""
@@ -37,6 +64,7 @@ class ManualClock:
         """Stand at `start` (aware)."""
         self._now = start
         self._monotonic = 0.0
+        self._boots = 0
 
     def now(self) -> datetime:
         """UTC, aware."""
@@ -45,6 +73,19 @@ class ManualClock:
     def monotonic(self) -> float:
         """Seconds that never go back."""
         return self._monotonic
+
+    def base(self) -> TimeBase:
+        """What the wall clock rests on now."""
+        return TimeBase(f"boot {self._boots}", self._now.timestamp() - self._monotonic)
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward, or back; no time passes."""
+        self._now += timedelta(seconds=seconds)
+
+    def reboot(self) -> None:
+        """The steady clock begins anew."""
+        self._boots += 1
+        self._monotonic = 0.0
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -70,3 +111,18 @@ def from_iso(text: str) -> datetime:
 def random_hex(bits: int) -> str:
     """So many random bits as hex digits, from the operating system."""
     return secrets.token_hex(bits // 8)
+
+
+@cache
+def _boot() -> str:
+    try:
+        return BOOT_ID.read_text().strip().replace("-", "")[: BOOT_BITS // 4]
+    except OSError:
+        return random_hex(BOOT_BITS)
+
+
+def _since_boot() -> float:
+    if sys.platform == "linux":
+        # Goes on while the machine sleeps, so that sleep is not taken for a step of the wall clock.
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()

@@ -9,7 +9,8 @@ import msgspec
 import zstandard
 from msgspec import Meta
 
-from gateway.model.observation import Observation, flaw
+from gateway.model.observation import SPAN_S_MAX, Observation, flaw
+from gateway.wire.box_clock import righted
 from gateway.wire.topics import NAME
 
 SCHEMA = "vitalgate.envelope/1"
@@ -34,10 +35,11 @@ class EnvelopeError(ValueError):
         self.header = header
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The first line. Numbers `first` to `first + count - 1` of (`agent`, `epoch`) lie in the body, in that order.
 
-    `sha256` is that of the body's bytes as they travel. `epoch` is 16 hex digits.
+    `sha256` is that of the body's bytes as they travel. `epoch` is 16 hex digits. `clock_off_s`: add this to every time in
+    the body that rests on the box's clock, which is known by now to have been wrong when they were taken.
     """
 
     schema: Annotated[str, Meta(max_length=80)]
@@ -47,6 +49,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     count: Annotated[int, Meta(ge=1, le=COUNT_MAX)]
     encoding: Annotated[str, Meta(max_length=40)]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+    clock_off_s: Annotated[float, Meta(ge=-SPAN_S_MAX, le=SPAN_S_MAX)] | None = None
 
     @property
     def numbers(self) -> range:
@@ -103,7 +106,14 @@ def encode_envelope(
     return assemble(agent, epoch, first, [_encode(observation) for observation in observations])
 
 
-def assemble(agent: str, epoch: str, first: int, encoded: Sequence[bytes]) -> bytes:
+def assemble(
+    agent: str,
+    epoch: str,
+    first: int,
+    encoded: Sequence[bytes],
+    *,
+    clock_off_s: float | None = None,
+) -> bytes:
     """Bytes for the wire from observations that are encoded already (the outbox keeps them so)."""
     body = b'{"observations":[' + b",".join(encoded) + b"]}"
     encoding: Encoding = "json"
@@ -117,6 +127,7 @@ def assemble(agent: str, epoch: str, first: int, encoded: Sequence[bytes]) -> by
         count=len(encoded),
         encoding=encoding,
         sha256=hashlib.sha256(body).hexdigest(),
+        clock_off_s=clock_off_s,
     )
     return _encode(header) + b"\n" + body
 
@@ -146,6 +157,7 @@ def decode_envelope(payload: bytes) -> Envelope:
     """Read an envelope. Raises EnvelopeError where its sender, its numbers or the body as a whole can't be trusted.
 
     One bad observation condemns itself alone: it is `Unreadable`. Unknown fields are ignored, an unknown major version is not.
+    Times are as the header's `clock_off_s` corrects them.
     """
     header, plain = _open(payload)
     try:
@@ -153,6 +165,8 @@ def decode_envelope(payload: bytes) -> Envelope:
     except _UNDECODABLE as error:
         raise EnvelopeError(f"body: {error}", header) from error
     _check_count(header, observations)
+    if header.clock_off_s is not None:
+        observations = [_righted(seen, header.clock_off_s) for seen in observations]
     return Envelope(header, observations, envelope_hash(payload))
 
 
@@ -167,6 +181,7 @@ class Positions:
         except _UNDECODABLE as error:
             raise EnvelopeError(f"body: {error}", header) from error
         _check_count(header, self._raw)
+        self._off_s = header.clock_off_s
         self._read: dict[int, Observation | Unreadable] = {}
 
     def at(self, position: int) -> Observation | None:
@@ -174,7 +189,8 @@ class Positions:
         if not 0 <= position < len(self._raw):
             return None
         if position not in self._read:
-            self._read[position] = _read_one(self._raw[position])
+            seen = _read_one(self._raw[position])
+            self._read[position] = seen if self._off_s is None else _righted(seen, self._off_s)
         seen = self._read[position]
         return seen if isinstance(seen, Observation) else None
 
@@ -216,6 +232,15 @@ def _read_one(raw: msgspec.Raw) -> Observation | Unreadable:
 def _judged(observation: Observation) -> Observation | Unreadable:
     wrong = flaw(observation)
     return observation if wrong is None else Unreadable(wrong)
+
+
+def _righted(seen: Observation | Unreadable, off_s: float) -> Observation | Unreadable:
+    if isinstance(seen, Unreadable):
+        return seen
+    try:
+        return righted(seen, off_s)
+    except ValueError as error:
+        return Unreadable(f"{error}")
 
 
 def _glimpse(payload: bytes) -> Header | None:

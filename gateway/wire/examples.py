@@ -123,6 +123,7 @@ def answer() -> Answer:
         store=STORE,
         commit=18,
         epochs=(HeldEpoch(epoch=EPOCH, ranges=ranges, parked=(FIRST + 2,)),),
+        at="2026-03-14T08:00:03.412Z",
     )
 
 

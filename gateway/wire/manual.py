@@ -34,6 +34,10 @@ The payload is bytes: one header line, one octet 0x0A, the body up to the end of
 
 Limits: payload {WIRE_BYTES_MAX} bytes, body {BODY_BYTES_MAX} bytes once decompressed, {COUNT_MAX} observations. The broker may have a lower one.
 
+**A wrong clock.** `clock_off_s` in the header, where the box knows at sending that the clock that its body's times rest on was wrong: the cloud adds it to
+`accepted`, and to `time.utc` unless `time.method` is `assumed`. Rows that rest on clocks further apart than a second do not share an envelope. A box that
+boots without a clock learns from `at` in a ledger answer how far it is off. Leave `time.box_off_s` out: it is for readers of the journal.
+
 **Numbers.** The observations of the body have the ledger numbers `first`, `first + 1`, … `first + count - 1` of (`agent`, `epoch`). A box numbers its
 readings 1, 2, 3, … without a gap, when it puts them on disk; a number belongs to one observation key for ever. An **epoch** is 64 random bits (16
 lower-case hex digits), drawn by a box that has no numbers, kept on disk with them; in each epoch numbers begin at 1. A resend may be cut differently:
@@ -72,7 +76,7 @@ new for each question; the whole question has at most {QUESTION_BYTES_MAX} bytes
 ANSWER = f"""\
 The answer to the question with this `nonce`; any other is ignored. For each epoch the numbers that are held, in ranges (at most {RANGES_MAX} in all: the newest), and
 apart from them, and not summed, numbers that are parked and numbers that two keys claim (`two_keys`; at most {LISTED_MAX} in all). An epoch that is not
-named is not held at all. What the box believed settled and the cloud does not hold is to be sent again.
+named is not held at all. `at` is the cloud's time when it answered. What the box believed settled and the cloud does not hold is to be sent again.
 
 **Digest** of a range: for each number the 8-byte BLAKE2b hash (`digest_size=8`, no key) of the text `number:key` in UTF-8, read as a big-endian integer; their sum
 modulo 2^64, in 16 lower-case hex digits. Digests are additive: neighbouring ranges add up.

@@ -64,13 +64,17 @@ class HeldEpoch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`down/ledger`: the answer to the question with this nonce. Epochs that are not named are not held at all."""
+    """`down/ledger`: the answer to the question with this nonce. Epochs that are not named are not held at all.
+
+    `at`: the cloud's UTC (ISO 8601, milliseconds, `Z`) when it answered; a box learns from it how far its own clock is off.
+    """
 
     nonce: str
     agent: str
     store: str
     commit: int
     epochs: Sequence[HeldEpoch]
+    at: str | None = None
     schema: str = ANSWER
 
 

@@ -1,8 +1,12 @@
 """What a box says of itself on `up/status` (retained; its last will says `online: false`). Types and their JSON only."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
+
+from gateway.model.observation import SPAN_S_MAX
 
 STATUS = "vitalgate.status/1"
 
@@ -18,7 +22,10 @@ class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`issued` is the highest ledger number of `epoch`, so that a missing tail shows too. `pending` rows have no receipt."""
+    """`issued` is the highest ledger number of `epoch`, so that a missing tail shows too. `pending` rows have no receipt.
+
+    `clock_off_s`: add this to the box's clock, and to the times here, to have the cloud's; left out while they agree.
+    """
 
     agent: str
     online: bool
@@ -30,6 +37,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     oldest_pending: str | None = None
     devices: Sequence[DeviceStatus] = ()
     counters: Mapping[str, int] = {}
+    clock_off_s: Annotated[float, Meta(ge=-SPAN_S_MAX, le=SPAN_S_MAX)] | None = None
     schema: str = STATUS
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -202,9 +203,10 @@ class ServiceManager:
         self.starts = 0
         self._over = False
         self._box = box
-        self._address = str(box.folder / "notify")
+        # Abstract: a path below pytest's folders is longer than the 107 octets that an address may have.
+        self._address = f"@vitalgate-notify-{secrets.token_hex(8)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self._address)
+        self._socket.bind(self._address.replace("@", "\0"))
         self._socket.setblocking(False)
 
     def begin(self) -> None:
@@ -230,7 +232,7 @@ class ServiceManager:
     async def end(self) -> None:
         self._over = True
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sign:
-            sign.sendto(b"over", self._address)
+            sign.sendto(b"over", self._address.replace("@", "\0"))
         await self._running
         self._socket.close()
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from edge.publish import BrokerError, Heard
-from gateway.wire.receipts import Receipt, decode_receipt, encode
+from gateway.wire.receipts import Receipt, decode_answer, decode_question, decode_receipt, encode
 from gateway.wire.topics import Branch, Down, Up
 
 if TYPE_CHECKING:
     from tests.world.run import World
 
 PACKET_BYTES_MAX = 250_000
+ANSWER_S_MAX = 20.0  # an answer that took longer says nothing of the time
 SENT_KEPT = 40  # envelopes that a forger has seen
 
 
@@ -146,6 +147,8 @@ class Connection:
         self._world, self._branch, self._will, self._changed = world, branch, will, changed
         self._inbox: deque[Heard] = deque()
         self.ended: str | None = None
+        self._asked: tuple[str, float] | None = None
+        self.told_time = False  # whether the box has taken an answer that says what time it is
         self.packet_bytes_max = PACKET_BYTES_MAX
 
     async def open(self) -> None:
@@ -166,13 +169,22 @@ class Connection:
         if self.ended is not None:
             return False
         if leaf is Up.OBSERVATIONS:
-            self._world.sent(self._branch, payload)
+            self._world.sent(self._branch, payload, told_time=self.told_time)
+        elif leaf is Up.LEDGER:
+            self._asked = (decode_question(payload).nonce, self._world.loop.time())
         self._world.broker.from_box(self._branch, leaf, payload)
         return True
 
     def next_heard(self) -> Heard | None:
         """What came down."""
-        return self._inbox.popleft() if self._inbox else None
+        if not self._inbox:
+            return None
+        heard = self._inbox.popleft()
+        if heard.leaf is Down.LEDGER and self._asked is not None:
+            nonce, asked_s = self._asked
+            timely = self._world.loop.time() - asked_s <= ANSWER_S_MAX
+            self.told_time |= timely and decode_answer(heard.payload).nonce == nonce
+        return heard
 
     async def say_goodbye(self, status: bytes) -> None:  # noqa: ARG002 nobody reads it here
         """An orderly end."""

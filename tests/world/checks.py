@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 OUTCOMES = {1: "stored", 2: "duplicate", 3: "parked"}
 DAMAGED = 4
+UNNOTICED_S = 30.0  # a box whose clock is off by less says nothing
+VISIT_S_MAX = 400.0
 MARGIN_S = 0.002  # moments travel in milliseconds
 Number = tuple[str, str, int]
 
@@ -56,13 +58,21 @@ class Checks:
         self._pairs: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._memories: dict[tuple[str, str], str] = {}
         self._devices: dict[str, str] = {}
+        self._boot_of: dict[Number, int] = {}  # of numbers whose date no fault excuses
+        self._undated: set[Number] = set()  # sent before the box could know what time it is
 
-    def envelope(self, branch: Branch, payload: bytes) -> None:
+    def envelope(self, branch: Branch, payload: bytes, *, told_time: bool) -> None:
         """A box sends this."""
         told = decode_envelope(payload)
         header = told.header
         if header.agent != branch.agent:
             self._world.fail(f"{branch.agent} sends an envelope of {header.agent}")
+        (boots,) = (box.clock.boots for box in self._world.boxes if box.name == branch.agent)
+        self._undated.update(
+            number
+            for number in ((header.agent, header.epoch, n) for n in header.numbers)
+            if not told_time or self._boot_of.get(number) != boots
+        )
         self.sent[envelope_hash(payload)] = [
             ((header.agent, header.epoch, n), seen.key)
             for n, seen in zip(header.numbers, told.observations, strict=True)
@@ -111,6 +121,9 @@ class Checks:
             return
         box.holds.setdefault(measured.name, set()).add(key)
         self._is_dated_truly(box, measured, seen)
+        still = self._world.loop.time() - box.clock.stepped_s > VISIT_S_MAX
+        if still and not self._is_beyond_knowledge(box, measured):
+            self._boot_of[box.name, *place] = box.clock.boots
 
     def _settled(self, box: Box, place: tuple[str, int], key: str, state: int) -> None:
         outcomes = self.ever.get((box.name, *place), {}).get(key)
@@ -231,6 +244,26 @@ class Checks:
             self._world.fail(f"the journal holds what was never measured: {filed.key}")
         elif filed.subject and filed.subject != self._world.patient_of[one.serial]:
             self._world.fail(f"{one.name} is {filed.subject}'s in the cloud")
+        elif filed.outcome == "stored":
+            self._is_filed_truly(filed, one)
+
+    def must_be_dated(self, number: Number) -> bool:
+        """Whether its box knew the cloud's time whenever it sent it, in the boot in which it was read."""
+        return number in self._boot_of and number not in self._undated
+
+    def _is_filed_truly(self, filed: Filed, one: Measurement) -> None:
+        """However wrong the box's clock was: in the cloud the measurement lies in the interval that is told."""
+        time = filed.observation.time
+        if time.early_s is None or not self.must_be_dated(filed.number):
+            return
+        at = from_iso(time.utc)
+        first = at - timedelta(seconds=time.early_s + UNNOTICED_S)
+        last = at + timedelta(seconds=time.late_s + UNNOTICED_S)
+        self._world.note("cloud", f"filed-dated {one.name} {'righted' if time.box_off_s else ''}")
+        if not first <= one.at <= last:
+            self._world.fail(
+                f"{one.name} was taken at {one.at}, filed as {first} to {last} ({time.method}, {time.box_off_s})"
+            )
 
     def forget_journal(self) -> None:
         """The cloud went back in time."""

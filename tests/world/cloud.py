@@ -22,6 +22,7 @@ from cloud_ingest.stores.records.projection import Tail
 from cloud_ingest.stores.records.schema import journal as journal_table
 from cloud_ingest.stores.records.store import Records
 from cloud_ingest.stores.records.types import Delivery, Verdict
+from gateway.runtime.clock import TimeBase
 from gateway.runtime.counters import Counters
 from gateway.runtime.errors import StoreError
 from gateway.wire.receipts import Answer, Question, decode_receipt
@@ -58,6 +59,10 @@ class TrueClock:
     def monotonic(self) -> float:
         """Seconds."""
         return self._loop.time()
+
+    def base(self) -> TimeBase:
+        """What its wall clock rests on."""
+        return TimeBase("cloud", self.now().timestamp() - self.monotonic())
 
 
 class _Patience:

@@ -29,6 +29,7 @@ from edge.window import Windows
 from gateway.contract.profile import Profile
 from gateway.contract.session import Driver
 from gateway.model.observation import Observation
+from gateway.runtime.clock import TimeBase
 from gateway.runtime.counters import Counters
 from gateway.runtime.errors import LinkError
 from gateway.wire.topics import Branch
@@ -55,8 +56,10 @@ class BoxClock:
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
         self.error_s = 0.0
+        self.boots = 0
         self._booted_s = 0.0
         self.errors: list[float] = [0.0]
+        self.stepped_s = -1e9
 
     def now(self) -> datetime:
         """What it takes for UTC."""
@@ -66,14 +69,20 @@ class BoxClock:
         """Since it was switched on."""
         return self._loop.time() - self._booted_s
 
+    def base(self) -> TimeBase:
+        """What its wall clock rests on."""
+        return TimeBase(f"boot {self.boots}", self.now().timestamp() - self.monotonic())
+
     def set_error(self, seconds: float) -> None:
         """A step."""
         self.error_s = seconds
         self.errors.append(seconds)
+        self.stepped_s = self._loop.time()
 
     def boot(self) -> None:
         """The power came back."""
         self._booted_s = self._loop.time()
+        self.boots += 1
 
 
 class _Thread:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.world.house import Box
     from tests.world.run import World
 
+LONG_S = 3_000.0
 # How likely a small fault is each time that it could happen, in a world that has it.
 RATES = {
     "link_lost": 0.04,
@@ -165,7 +166,9 @@ def _cut_power(world: "World") -> None:
     def cut() -> None:
         box.die("power cut", power=True)
         if world.rng.random() < 0.3:
-            box.clock.set_error(box.clock.error_s - world.rng.uniform(10, 4_000))
+            behind_s = world.rng.uniform(10, 4_000)
+            # Without a clock that runs on batteries it may be any time ago.
+            box.clock.set_error(box.clock.error_s - behind_s * (30 if behind_s > LONG_S else 1))
 
     process = box.processes[-1]
     process.on_death = cut

@@ -154,6 +154,12 @@ FAULTS = (
         "            return Work(\n                moved,\n",
     ),
     Planted(
+        "wrong clock goes untold",
+        "edge/sending.py",
+        "        off_s = self._time.off_s(batch.base)\n",
+        "        off_s = None\n",
+    ),
+    Planted(
         "digest of other keys",
         "cloud_ingest/stores/records/numbers.py",
         '            digest = f"{ledger_digest(run):016x}"\n',

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -137,9 +138,9 @@ class World:
         """Whether a box reaches the broker's network."""
         return box not in self.offline
 
-    def sent(self, branch: Branch, payload: bytes) -> None:
-        """A box hands an envelope to its connection."""
-        self.checks.envelope(branch, payload)
+    def sent(self, branch: Branch, payload: bytes, *, told_time: bool) -> None:
+        """A box hands an envelope to its connection. `told_time`: the cloud has told it what time it is."""
+        self.checks.envelope(branch, payload, told_time=told_time)
 
     def find(self, serial: str, signature: tuple[object, ...]) -> Measurement | None:
         """A device's measurement by what it showed."""
@@ -291,7 +292,10 @@ def _drive(loop: VirtualLoop, world: World) -> None:
         # Generators of dead processes close databases that are closed: nobody is there to hear of it.
         hook, sys.unraisablehook = sys.unraisablehook, lambda _told: None
         loop.run_until_complete(bury(everyone))
-        gc.collect(0)
+        with warnings.catch_warnings():
+            # What a process had planned and never began went with it.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            gc.collect(0)
         sys.unraisablehook = hook
         for box in world.boxes:
             if box.running:

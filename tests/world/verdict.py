@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SECOND_US = 1_000_000
 LIVE_FOR_US = 7_200 * SECOND_US
 GAP_US, WITHIN_US = 60 * SECOND_US, 600 * SECOND_US
+UNSURE_US = 60 * SECOND_US
 ALL_US = 2**60
 
 
@@ -150,6 +151,8 @@ def _alerts(world: "World", db: sqlite3.Connection, stored: dict[str, list[Filed
             if one.serial == serial and one.crosses
             for filed in stored[one.name]
         ]
+        for one, filed in mine:
+            _pages_where_fresh(world, one, filed)
         mine.sort(key=lambda pair: pair[1].received_us)
         every = [filed for one in world.truth if one.serial == serial for filed in stored[one.name]]
         _glucose(world, patient, mine, raised)
@@ -233,6 +236,15 @@ def _is_live(filed: Filed) -> bool:
     if not seen.time.known and seen.source != "pushed":
         return False
     return filed.received_us - _at_us(filed) <= LIVE_FOR_US
+
+
+def _pages_where_fresh(world: "World", one: Measurement, filed: Filed) -> None:
+    """A reading that came right after it was pushed pages, also where the box's clock was wrong."""
+    age_us = filed.received_us - micros(one.at)
+    if filed.observation.source != "pushed" or age_us > LIVE_FOR_US - UNSURE_US:
+        return
+    if world.checks.must_be_dated(filed.number) and not _is_live(filed):
+        world.fail(f"{one.name} was {age_us / SECOND_US:.0f} s old, and is filed as stale: {filed}")
 
 
 def _has_second(one: Filed, every: "Sequence[Filed]") -> bool:

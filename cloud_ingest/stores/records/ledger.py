@@ -1,16 +1,20 @@
 """Answers a box's question: which of its numbers are held, in ranges that can be checked. Reads only."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, select
 
 from cloud_ingest.stores.records.schema import boxes, ledger, ledger_apart
 from gateway.model.identity import DIGEST_MODULUS
+from gateway.runtime.clock import iso
 from gateway.wire.receipts import LISTED_MAX, RANGES_MAX, Answer, Held, HeldEpoch, Question
 
 
-def answer(connection: Connection, store: str, agent: str, question: Question) -> Answer:
-    """What is held of a box, as of one snapshot. At most RANGES_MAX ranges: the newest."""
+def answer(
+    connection: Connection, store: str, agent: str, question: Question, now: datetime
+) -> Answer:
+    """What is held of a box, as of one snapshot, and what time it is. At most RANGES_MAX ranges: the newest."""
     commit = connection.execute(select(boxes.c.commit_no).where(boxes.c.agent == agent)).scalar()
     mine = select(ledger.c.epoch, ledger.c.first, ledger.c.last, ledger.c.digest)
     rows = connection.execute(
@@ -40,6 +44,7 @@ def answer(connection: Connection, store: str, agent: str, question: Question) -
         store=store,
         commit=commit or 0,
         epochs=_newest(epochs),
+        at=iso(now),
     )
 
 

@@ -72,7 +72,7 @@ class Records:
     def answer(self, agent: str, question: Question) -> Answer:
         """What is held of a box."""
         with reading(self.engine) as connection:
-            return answer(connection, self.store, agent, question)
+            return answer(connection, self.store, agent, question, self._clock.now())
 
     def note_status(self, agent: str, status: Status, payload: bytes) -> News:
         """Keep what a box said of itself last. Raises ValueError where it is another's, or over STATUS_BYTES_MAX."""

@@ -130,9 +130,12 @@ class Ward:
         self.patients[name] = patient
         return patient
 
-    def send(self, *told: Observation, agent: str = "box-1") -> None:
+    def send(
+        self, *told: Observation, agent: str = "box-1", clock_off_s: float | None = None
+    ) -> None:
         first = self.numbers.get(agent, 1)
-        payload = assemble(agent, EPOCH, first, [encode_observation(one) for one in told])
+        bodies = [encode_observation(one) for one in told]
+        payload = assemble(agent, EPOCH, first, bodies, clock_off_s=clock_off_s)
         self.numbers[agent] = first + len(told)
         topic = Branch(TENANT, agent).up(Up.OBSERVATIONS)
         self.records.ingest([Delivery(topic, payload, self.clock.now())])
@@ -160,6 +163,7 @@ class Ward:
         online: bool = True,
         pending: int = 0,
         heard: datetime | None = None,
+        clock_off_s: float | None = None,
     ) -> None:
         now = self.clock.now()
         status = Status(
@@ -171,6 +175,7 @@ class Ward:
             issued=self.numbers.get(agent, 1) - 1,
             pending=pending,
             oldest_pending=iso(now - timedelta(minutes=7)) if pending else None,
+            clock_off_s=clock_off_s,
             devices=[
                 DeviceStatus(
                     device=device(serial),

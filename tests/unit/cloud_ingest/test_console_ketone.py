@@ -36,7 +36,9 @@ def test_it_has_a_name_in_both_languages() -> None:
     assert [words(lang).maybe("kind", "ketone") for lang in ("en", "zh")] == ["Ketone", "血酮"]
 
 
-def test_a_mark_and_a_context_that_say_the_same_are_said_once_and_the_usual_is_left_unsaid() -> None:
+def test_a_mark_and_a_context_that_say_the_same_are_said_once_and_the_usual_is_left_unsaid() -> (
+    None
+):
     told = replace(
         SEEN,
         marks=("control",),

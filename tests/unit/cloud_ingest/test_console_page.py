@@ -416,3 +416,27 @@ async def test_yesterday_and_older_days_carry_their_date(empty: Site) -> None:
         strict=True,
     ):
         assert f"Measured {at.strip()}" in text
+
+
+@pytest.mark.parametrize(("off_s", "said"), [(90_000.0, "25 h behind"), (-3_700.0, "61 min ahead")])
+async def test_a_box_whose_clock_is_wrong_is_named_and_its_readings_stand_where_they_belong(
+    empty: Site, off_s: float, said: str
+) -> None:
+    empty.ward.person("Wang Fang", "1954-05-02", "", "cuff-1")
+    taken = w.NOW - timedelta(seconds=off_s)
+    told = w.observation("cuff-1", "blood_pressure", w.pressure(121, 78), taken)
+    empty.ward.send(told, clock_off_s=off_s)
+    empty.ward.project()
+    empty.ward.status("box-1", ["cuff-1"], clock_off_s=off_s)
+
+    assert f"this box's clock is {said}; its readings are dated by this machine's" in (
+        await empty.text()
+    )
+    evidence = await empty.text(f"/fragments/evidence/{told.key}")
+    assert f"the box's clock was {said}; corrected" in evidence
+    (reading,) = (await empty.client.get("/api/readings")).json()["readings"]
+    observation, point = reading["journal"]["observation"], reading["series"]
+    assert observation["time"]["utc"][:19] == point["time"][:19] == f"{w.NOW:%Y-%m-%dT%H:%M:%S}"
+    assert reading["journal"]["intact"]
+    (box,) = (await empty.client.get("/api/devices")).json()["boxes"]
+    assert box["clock_off_s"] == off_s

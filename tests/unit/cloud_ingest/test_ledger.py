@@ -2,6 +2,7 @@
 
 from cloud_ingest.stores.records import ledger
 from gateway.model.identity import ledger_digest
+from gateway.runtime.clock import iso
 from gateway.wire.receipts import Held, Question
 
 
@@ -18,6 +19,10 @@ def test_of_an_unknown_box_nothing_is_held(kit):
     assert (answer.nonce, answer.agent, answer.commit) == ("n-1", "box-1", 0)
     assert answer.store == kit.records.store
     assert list(answer.epochs) == []
+
+
+def test_an_answer_says_what_time_it_is(kit):
+    assert ask(kit).at == iso(kit.now)
 
 
 def test_neighbouring_envelopes_make_one_range(kit):

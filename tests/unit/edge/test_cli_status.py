@@ -94,6 +94,12 @@ def test_where_all_is_well_there_are_no_words(settings: EdgeSettings) -> None:
         (outbox(), RunningNote(at=NOW, radio="no radio"), "The radio is away, and is tried again"),
         (
             outbox(),
+            RunningNote(at=NOW, clock_off_s=90_061.2),
+            "This box's clock is 1 d 1 h behind the cloud's",
+        ),
+        (outbox(), RunningNote(at=NOW, clock_off_s=-31.0), "is 31 s ahead of the cloud's"),
+        (
+            outbox(),
             RunningNote(at=NOW, places={"/dev/ttyUSB0": "it is absent"}),
             "Device /dev/ttyUSB0 (lifescan/onetouch-ultra2): it is absent.",
         ),

@@ -288,7 +288,7 @@ def test_an_outbox_of_a_newer_program_is_refused_and_left_alone(path: Path) -> N
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(StoreError, match="version 99; this one reads 2"):
+    with pytest.raises(StoreError, match="version 99; this one reads 3"):
         Outbox.open(path, "box-1", CLOCK)
 
 

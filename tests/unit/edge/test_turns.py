@@ -9,10 +9,10 @@ from edge.window import Windows
 async def test_what_holds_the_loop_is_noticed_for_as_long_as_it_held_it() -> None:
     turns, clock = Windows(), Clock()
     watching = asyncio.create_task(watch(turns, clock.monotonic))
-    while turns.figures().count < 1:
+    while turns.figures().count < 1:  # noqa: ASYNC110 it tells nobody of a turn
         await asyncio.sleep(0)
     clock.held_s = 0.3  # a driver that did not give the loop back
-    while turns.figures().count < 2:
+    while turns.figures().count < 2:  # noqa: ASYNC110 as above
         await asyncio.sleep(0)
     watching.cancel()
 

@@ -278,9 +278,13 @@ def of_version_1(folder: Path) -> Path:
     outbox.enrol(PLACE, DEVICE, "any/cuff", {"serial_number": "S"})
     outbox.close()
     db = sqlite3.connect(path)
-    db.execute("DROP TABLE clocks")
-    db.execute("PRAGMA user_version = 1")
-    db.commit()
+    db.executescript(
+        "DROP TABLE clocks; DROP INDEX rows_pending; DROP INDEX rows_live;"
+        "ALTER TABLE rows DROP COLUMN boot; ALTER TABLE rows DROP COLUMN anchor;"
+        "CREATE INDEX rows_pending ON rows (id, epoch, n, bytes, accepted) WHERE state = 0;"
+        "CREATE INDEX rows_live ON rows (id, epoch, n, bytes, accepted) WHERE state = 0 AND live = 1;"
+        "PRAGMA user_version = 1;"
+    )
     db.close()
     return path
 
