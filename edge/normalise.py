@@ -16,7 +16,7 @@ from gateway.contract.profile import Profile, Range
 from gateway.contract.session import Reading
 from gateway.contract.stamping import stamp_of
 from gateway.model.identity import content_hash, observation_key
-from gateway.model.kinds import FACTORS, KINDS
+from gateway.model.kinds import FACTORS, KINDS, ZEROS
 from gateway.model.observation import (
     MARKS_MAX,
     PARTS_MAX,
@@ -51,6 +51,7 @@ CONTEXT_WITHHELD = "context_withheld"
 T = TypeVar("T")
 
 _exact = Context(prec=200)
+_NO_ZERO = Decimal()
 _number_shape = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?").fullmatch
 _no_word = re.compile(r"[^A-Za-z0-9_.:/+-]")
 _no_text = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -151,7 +152,8 @@ def _converted(number: Decimal, unit: str, stored: str | None) -> Decimal | None
     factor = FACTORS.get((unit, stored)) if stored is not None else None
     if factor is None or _digits(number) is None:
         return None
-    return _exact.multiply(number, factor)
+    zero = ZEROS.get((unit, stored or ""), _NO_ZERO)
+    return _exact.multiply(_exact.subtract(number, zero), factor)
 
 
 def _digits(number: Decimal) -> str | None:

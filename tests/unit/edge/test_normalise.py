@@ -301,3 +301,15 @@ def test_whatever_a_driver_reports_can_travel_and_is_read_as_it_was_written(
     envelope = decode_envelope(encode_envelope("box-1", "0" * 16, 1, [seen]))
 
     assert list(envelope.observations) == [seen]
+
+
+@pytest.mark.parametrize(
+    ("shown", "stored"), [("98.6", "37"), ("32.0", "0"), ("-40", "-40"), ("100.4", "38")]
+)
+def test_fahrenheit_becomes_celsius_and_stays_beside_it(shown: str, stored: str) -> None:
+    thermometer = profile(kind="body_temperature", ranges={})
+    told = Reading("body_temperature", {"temperature": Quantity(Decimal(shown), "degF")}, TAKEN)
+
+    part = normalise(told, thermometer, WHEN, ORIGIN).parts["temperature"]
+
+    assert part == Part(unit="Cel", value=stored, original=Original(value=shown, unit="degF"))
