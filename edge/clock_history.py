@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.contract.profile import ClockRule
+from gateway.runtime.clock import TimeBase
 
 DAY_S = 86_400.0
 LATENCY_S = 2.0  # from the device's looking at its clock to the box's hearing of it, where it was not measured
@@ -69,8 +70,9 @@ class ClockMemory(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `stretches`: oldest first; the last is the one that runs, or the one that we were about to write, after the one that
     ran. `emptied_s`: what the device has yet to tell was measured after this; None: nothing says so. `box_s`, `steady_s`:
-    the box's wall clock and the one that never goes back, at one moment. `loose`: one of them was moved since then, and
-    moments of earlier visits say nothing any more. `heedless`: the device once went on as before after it was set.
+    the box's wall clock and the one that never goes back, at one moment of its boot `boot`. `loose`: one of them was moved
+    since then by nobody knows how much, and moments of earlier visits say nothing any more; `back_s`: by at least so much back.
+    `heedless`: the device once went on as before after it was set.
     """
 
     stretches: tuple[Stretch, ...] = ()
@@ -78,7 +80,9 @@ class ClockMemory(msgspec.Struct, frozen=True, omit_defaults=True):
     hang_up: HangUp | None = None
     box_s: float | None = None
     steady_s: float = 0.0
+    boot: str = ""
     loose: bool = False
+    back_s: float | None = None
     heedless: bool = False
 
 
@@ -100,18 +104,25 @@ def decode(kept: str | None) -> ClockMemory:
         return NOTHING
 
 
-def met(memory: ClockMemory, box_s: float, steady_s: float) -> tuple[ClockMemory, bool]:
-    """The memory as a new visit may use it, and whether the box's clock went back since the last one."""
-    here = replace(memory, box_s=box_s, steady_s=steady_s, hang_up=None)
-    if memory.hang_up is not None and box_s - memory.hang_up.ended_s >= AGAIN_S:
-        here = emptied(here, memory.hang_up.began_s)
+def met(memory: ClockMemory, box_s: float, base: TimeBase) -> tuple[ClockMemory, bool]:
+    """The memory as a new visit may use it, and whether the box's clock went back since the last one.
+
+    `base`: what the box's clock rests on. Within one boot a step of it is known exactly, and the memory moves along.
+    """
+    steady_s = box_s - base.anchor_s
+    here = replace(memory, box_s=box_s, steady_s=steady_s, boot=base.boot)
     if memory.box_s is None:
-        return here, False
+        return _settled(here, box_s), False
     passed_s = box_s - memory.box_s
-    # The steady clock begins anew when the box does; then nothing says whether the wall clock was moved.
-    if abs(passed_s - (steady_s - memory.steady_s)) <= BOX_STEP_S:
-        return here, False
-    return _loosened(here), passed_s < -BOX_STEP_S
+    step_s = passed_s - (steady_s - memory.steady_s)
+    back = passed_s < -BOX_STEP_S
+    if base.boot and base.boot == memory.boot:
+        return _settled(_moved(here, step_s), box_s), back
+    # The steady clock begins anew when the box does; then nothing says by how much the wall clock was moved.
+    if abs(step_s) <= BOX_STEP_S:
+        return _settled(here, box_s), False
+    loose = _loosened(replace(here, hang_up=None))
+    return replace(loose, back_s=-passed_s if back else None), back
 
 
 def seen(
@@ -119,6 +130,8 @@ def seen(
 ) -> ClockMemory:
     """The memory with what this visit's pair shows. `set_to_s`: how far ahead of UTC the agent is about to set the clock."""
     now = _read(pair, rule)
+    if memory.back_s is not None:
+        memory = _followed(memory, now, memory.back_s)
     ended, running = _carried_on(memory, now, rule)
     # Whatever else ran has ended by now, since now another is seen.
     ended = [replace(was, until_s=now.last_s) if was.until_s is None else was for was in ended]
@@ -126,7 +139,7 @@ def seen(
     if set_to_s is not None:
         stretches = (*stretches, _written(pair, rule, set_to_s))
     heedless = memory.heedless or _is_passed_by(memory.stretches, now, rule)
-    return replace(memory, stretches=stretches, loose=False, heedless=heedless)
+    return replace(memory, stretches=stretches, loose=False, back_s=None, heedless=heedless)
 
 
 def emptied(memory: ClockMemory, began_s: float) -> ClockMemory:
@@ -226,6 +239,48 @@ def _bounded(ended: Sequence[Stretch], most: int) -> Sequence[Stretch]:
         _longer(one, other), unsure_s=max(one.unsure_s, other.unsure_s), until_s=other.until_s
     )
     return _bounded((*ended[:at], both, *ended[at + 2 :]), most)
+
+
+def _settled(memory: ClockMemory, box_s: float) -> ClockMemory:
+    """A device that hung up after telling, and was not back at once, had told all."""
+    hang_up = memory.hang_up
+    memory = replace(memory, hang_up=None)
+    if hang_up is not None and box_s - hang_up.ended_s >= AGAIN_S:
+        return emptied(memory, hang_up.began_s)
+    return memory
+
+
+def _moved(memory: ClockMemory, step_s: float) -> ClockMemory:
+    """What it says by a clock of the box that shows so much more."""
+    hang_up, emptied_s = memory.hang_up, memory.emptied_s
+    return replace(
+        memory,
+        stretches=tuple(_stretch_moved(was, step_s) for was in memory.stretches),
+        emptied_s=None if emptied_s is None else emptied_s + step_s,
+        hang_up=hang_up and HangUp(hang_up.began_s + step_s, hang_up.ended_s + step_s),
+    )
+
+
+def _stretch_moved(was: Stretch, step_s: float) -> Stretch:
+    return replace(
+        was,
+        ahead_s=was.ahead_s - step_s,
+        low_s=was.low_s - step_s,
+        high_s=was.high_s - step_s,
+        base_s=was.base_s + step_s,
+        since_s=None if was.since_s is None else was.since_s + step_s,
+        first_s=was.first_s + step_s,
+        last_s=was.last_s + step_s,
+        until_s=None if was.until_s is None else was.until_s + step_s,
+    )
+
+
+def _followed(memory: ClockMemory, now: Stretch, back_s: float) -> ClockMemory:
+    """The box's clock went back, by `back_s` or more, and the device's lies ahead by as much more: that one ran on undisturbed."""
+    if not memory.stretches:
+        return memory
+    step_s = memory.stretches[-1].ahead_s - now.ahead_s
+    return _moved(memory, step_s) if step_s <= BOX_STEP_S - back_s else memory
 
 
 def _loosened(memory: ClockMemory) -> ClockMemory:

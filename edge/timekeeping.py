@@ -5,7 +5,7 @@ corrected by that one distance, and daylight saving only widens the interval: a 
 from before the clock was set is corrected by the distance that was seen then; where both fit, the interval covers both.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -27,6 +27,7 @@ from gateway.runtime.clock import iso
 
 FUTURE_S = 60.0  # a stored time that lies further ahead of its own arrival is none
 AGE_MAX_S = 10 * 365 * DAY_S  # older than any of these devices' memories: the clock was never set
+FRESH_S = 7_200.0  # a reading that is older pages nobody
 TEXT_CHARS_MAX = 200
 
 
@@ -135,14 +136,27 @@ def _resolve(
     ways = [way for way in found if way.off_s == 0] or found
     if not ways:
         return None
-    # The later of equals: `ways` are in the order of the stretches.
-    best = max(enumerate(ways), key=lambda at: (-at[1].off_s, at[1].likely, at[0]))[1]
+    best = _best(ways, arrival, pushed=reading.pushed)
     early_s, late_s = best.early_s, best.late_s
     for way in ways:
         apart_s = (way.utc - best.utc).total_seconds()
         early_s = max(early_s, way.early_s - apart_s)
         late_s = max(late_s, way.late_s + apart_s)
     return _Resolved(best.utc, early_s, late_s, best.method)
+
+
+def _best(ways: Sequence[_Resolved], arrival: Arrival, *, pushed: bool) -> _Resolved:
+    # The later of equals: `ways` are in the order of the stretches.
+    best = max(enumerate(ways), key=lambda at: (-at[1].off_s, at[1].likely, at[0]))[1]
+    if not pushed or _is_fresh(best, arrival):
+        return best
+    # A device that tells by itself mostly tells soon after measuring: what may be fresh is not hidden as stale.
+    fresh = [way for way in ways if way.off_s == 0 and way.likely > 0 and _is_fresh(way, arrival)]
+    return max(fresh, key=lambda way: way.likely, default=best)
+
+
+def _is_fresh(way: _Resolved, arrival: Arrival) -> bool:
+    return (arrival.at - way.utc).total_seconds() <= FRESH_S
 
 
 def _ways(

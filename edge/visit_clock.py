@@ -44,8 +44,8 @@ class VisitClock:
         if self._device is not None:
             return
         memory = decode(await self._outbox.clock_memory(device))
-        box_s, steady_s = self._clock.now().timestamp(), self._clock.monotonic()
-        self._before, self._box_in_doubt = met(memory, box_s, steady_s)
+        box_s = self._clock.now().timestamp()
+        self._before, self._box_in_doubt = met(memory, box_s, self._clock.base())
         self._device = device
         if self._pair is not None:
             await self._keep(self._now())

@@ -212,10 +212,10 @@ class Checks:
                     self._world.fail(f"the journal's row {row.id} is not as it came")
                     continue
                 number = (row.agent, row.epoch, row.first + position)
-                self.filed[number].setdefault(seen.key, fate.outcome)
-                outcomes = self.ever[number][seen.key]
-                if not (outcomes and fate.outcome == "duplicate"):
-                    outcomes.add(fate.outcome)
+                if seen.key not in self.filed[number]:
+                    # Again, it repeats its outcome. A cloud that went back in time may give another.
+                    self.filed[number][seen.key] = fate.outcome
+                    self.ever[number][seen.key].add(fate.outcome)
                 filed = Filed(
                     number,
                     seen.key,

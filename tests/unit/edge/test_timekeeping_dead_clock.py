@@ -25,7 +25,7 @@ from gateway.contract.profile import ClockRule, IdentityRule, Profile
 from gateway.contract.session import Reading
 from gateway.model.identity import Scheme
 from gateway.model.observation import Moment
-from gateway.runtime.clock import from_iso
+from gateway.runtime.clock import TimeBase, from_iso
 
 NOON_S = datetime(2026, 3, 14, 12, tzinfo=UTC).timestamp()
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -44,6 +44,11 @@ DEAD = Profile(
 )
 
 
+def base(box_s: float, steady_s: float, boot: str = "") -> TimeBase:
+    """What a box's clock rests on that shows `box_s` so long after it was switched on."""
+    return TimeBase(boot, box_s - steady_s)
+
+
 def told(memory: ClockMemory, at_s: float, *, pushed: bool = True) -> Moment:
     arrival = Arrival(datetime.fromtimestamp(at_s, UTC), ZONE)
     reading = Reading("blood_pressure", {}, STOPPED, pushed=pushed)
@@ -52,7 +57,7 @@ def told(memory: ClockMemory, at_s: float, *, pushed: bool = True) -> Moment:
 
 def after_hanging_up(ended_s: float) -> ClockMemory:
     began_s = ended_s - 10
-    memory, _ = met(NOTHING, began_s, began_s)
+    memory, _ = met(NOTHING, began_s, base(began_s, began_s))
     return replace(memory, hang_up=HangUp(began_s, ended_s))
 
 
@@ -88,29 +93,31 @@ def test_what_is_read_from_memory_has_no_such_bound() -> None:
 
 
 def test_a_device_that_hung_up_after_telling_and_stayed_away_had_told_all() -> None:
-    memory, _ = met(after_hanging_up(NOON_S), NOON_S + AGAIN_S, NOON_S + AGAIN_S)
+    memory, _ = met(
+        after_hanging_up(NOON_S), NOON_S + AGAIN_S, base(NOON_S + AGAIN_S, NOON_S + AGAIN_S)
+    )
     moment = told(memory, NOON_S + AGAIN_S + 2)
     assert moment.early_s == AGAIN_S + 2 + 10 + BOX_STEP_S
 
 
 def test_a_device_that_comes_again_at_once_had_not_told_all() -> None:
-    memory, _ = met(after_hanging_up(NOON_S), NOON_S + 20, NOON_S + 20)
+    memory, _ = met(after_hanging_up(NOON_S), NOON_S + 20, base(NOON_S + 20, NOON_S + 20))
     assert told(memory, NOON_S + 21).early_s is None
 
 
 def test_one_that_comes_again_at_once_keeps_what_an_earlier_visit_proved() -> None:
     memory = emptied(after_hanging_up(NOON_S), NOON_S - 500)
-    again, _ = met(memory, NOON_S + 20, NOON_S + 20)
+    again, _ = met(memory, NOON_S + 20, base(NOON_S + 20, NOON_S + 20))
     assert told(again, NOON_S + 21).early_s == 521 + BOX_STEP_S
 
 
 def test_a_box_that_was_started_anew_or_moved_its_clock_proves_nothing() -> None:
-    memory, _ = met(NOTHING, NOON_S, 5_000.0)
+    memory, _ = met(NOTHING, NOON_S, base(NOON_S, 5_000.0))
     memory = emptied(memory, NOON_S)
-    same, _ = met(memory, NOON_S + 600, 5_600.0)
-    moved, moved_back = met(memory, NOON_S + 7_200, 5_600.0)
-    back, back_back = met(memory, NOON_S - 7_200, 5_600.0)
-    rebooted, _ = met(memory, NOON_S + 600, 20.0)
+    same, _ = met(memory, NOON_S + 600, base(NOON_S + 600, 5_600.0))
+    moved, moved_back = met(memory, NOON_S + 7_200, base(NOON_S + 7_200, 5_600.0))
+    back, back_back = met(memory, NOON_S - 7_200, base(NOON_S - 7_200, 5_600.0))
+    rebooted, _ = met(memory, NOON_S + 600, base(NOON_S + 600, 20.0))
 
     assert told(same, NOON_S + 600).early_s == 600 + BOX_STEP_S
     assert told(moved, NOON_S + 7_200).early_s is None
@@ -130,7 +137,7 @@ class Cuff:
 
     def visit(self, how: str) -> None:
         began_s = self.now_s
-        memory, _ = met(decode(self.kept), began_s, began_s)
+        memory, _ = met(decode(self.kept), began_s, base(began_s, began_s))
         count = len(self.untold) if how in ("finished", "hangs up") else len(self.untold) // 2
         telling, self.untold = self.untold[:count], self.untold[count:]
         for true_s in telling:

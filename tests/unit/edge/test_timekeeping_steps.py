@@ -24,7 +24,7 @@ from gateway.contract.profile import ClockRule, IdentityRule, Profile
 from gateway.contract.session import Reading
 from gateway.model.identity import Scheme
 from gateway.model.observation import Moment, TimeMethod
-from gateway.runtime.clock import from_iso
+from gateway.runtime.clock import TimeBase, from_iso
 
 DAY_S = 86_400.0
 NOON_S = datetime(2026, 3, 14, 12, tzinfo=UTC).timestamp()
@@ -46,6 +46,11 @@ UNSET = replace(CUFF, clock=replace(CUFF.clock, settable=False))
 METER = replace(UNSET, deletes_on_confirm=False)
 # As far apart as two visits' words of one clock can be, and some more: such a step can't be told from none, or from ours.
 ALIKE_S = 60.0
+
+
+def base(box_s: float, steady_s: float, boot: str = "") -> TimeBase:
+    """What a box's clock rests on that shows `box_s`, so long after it was switched on."""
+    return TimeBase(boot, box_s - steady_s)
 
 
 def naive(at_s: float) -> datetime:
@@ -88,7 +93,7 @@ class World:
     def visit(self, *, latency_s: float = 0.5, written: bool = True, tells: int | None = None):
         """`tells`: so many records, then the visit dies; None: all, and it ends as it should."""
         began_s, set_at_s = self.now_s, self.set_at_s
-        before, _ = met(self.memory(), began_s, began_s)
+        before, _ = met(self.memory(), began_s, base(began_s, began_s))
         self.now_s += 1.0
         shown = self.shows()
         self.now_s += latency_s
@@ -384,7 +389,7 @@ def test_a_battery_that_was_changed_leaves_older_records_with_the_clock_that_sto
 
 def test_a_record_stored_between_our_look_at_the_clock_and_our_write_is_covered() -> None:
     world = World(CUFF, 25 * 60.0)
-    before, _ = met(NOTHING, world.now_s, world.now_s)
+    before, _ = met(NOTHING, world.now_s, base(world.now_s, world.now_s))
     pair = ClockPair(world.now_s, world.shows())
     world.now_s += 2.0
     by_old = world.shows()
@@ -432,13 +437,13 @@ def test_a_box_whose_clock_was_mended_between_visits_dates_what_is_left_within_i
     world.measure()
     world.now_s += gaps_s[0]
     wrong = ClockPair(world.now_s - behind_s, world.shows())
-    first, _ = met(NOTHING, wrong.box_s, world.now_s)
+    first, _ = met(NOTHING, wrong.box_s, base(wrong.box_s, world.now_s))
     kept = remembered(first, wrong, UNSET, UTC_ZONE)
     world.now_s += gaps_s[1]
     world.measure()
     world.now_s += gaps_s[2]
     steady_s = 10.0 if rebooted else world.now_s
-    before, doubt = met(kept, world.now_s, steady_s)
+    before, doubt = met(kept, world.now_s, base(world.now_s, steady_s))
     pair = ClockPair(world.now_s, world.shows())
     arrival = Arrival(datetime.fromtimestamp(world.now_s, UTC), UTC_ZONE, doubt)
 
@@ -446,6 +451,61 @@ def test_a_box_whose_clock_was_mended_between_visits_dates_what_is_left_within_i
     for true_s, raw in world.untold:
         moment = moment_of(Reading("blood_pressure", {}, raw), UNSET, arrival, pair, before)
         assert covers(moment, true_s)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    behind_s=st.floats(-(10**7), 10**7),
+    gaps_s=st.lists(st.floats(50.0, 2 * DAY_S), min_size=3, max_size=3),
+    set_by_s=st.integers(-(10**6), 10**6),
+)
+def test_a_step_of_the_boxs_own_clock_within_one_boot_costs_no_certainty(
+    behind_s: float, gaps_s: list[float], set_by_s: int
+) -> None:
+    """The device's clock is set between two visits, the box's is mended: what was stored before is dated by the first visit."""
+    world = World(METER)
+    world.now_s += gaps_s[0]
+    world.measure()
+    wrong = ClockPair(world.now_s - behind_s, world.shows())
+    first, _ = met(NOTHING, wrong.box_s, base(wrong.box_s, world.now_s, "boot"))
+    kept = remembered(first, wrong, METER, UTC_ZONE)
+    world.now_s += gaps_s[1]
+    world.set_to(float(set_by_s))
+    world.now_s += gaps_s[2]
+    before, _ = met(kept, world.now_s, base(world.now_s, world.now_s, "boot"))
+    pair = ClockPair(world.now_s, world.shows())
+    arrival = Arrival(datetime.fromtimestamp(world.now_s, UTC), UTC_ZONE)
+
+    (true_s, raw), *_ = world.untold
+    moment = moment_of(Reading("glucose", {}, raw), METER, arrival, pair, before)
+
+    assert covers(moment, true_s)
+    assert before.stretches[0].ahead_s == pytest.approx(0.0, abs=2.0)
+
+
+def test_a_box_that_boots_days_back_dates_by_what_it_saw_before() -> None:
+    """A cuff was set by us twice, by other clocks of the box; then the box lost its own, and reads what lies in the cuff."""
+    world = World(UNSET)
+    world.measure()
+    true_s, raw = world.untold[0]
+    first, _ = met(NOTHING, world.now_s, base(world.now_s, 500.0, "one"))
+    kept = remembered(first, ClockPair(world.now_s, world.shows()), CUFF, UTC_ZONE)
+    world.set_to(45.0)
+    world.now_s += 60
+    second, _ = met(kept, world.now_s + 45, base(world.now_s + 45, 560.0, "one"))
+    kept = remembered(second, ClockPair(world.now_s + 45, world.shows()), UNSET, UTC_ZONE)
+    world.now_s += 60
+    back_s = 110_185.0
+    before, doubt = met(kept, world.now_s - back_s, base(world.now_s - back_s, 5.0, "two"))
+    pair = ClockPair(world.now_s - back_s, world.shows())
+    arrival = Arrival(datetime.fromtimestamp(pair.box_s, UTC), UTC_ZONE, doubt)
+
+    moment = moment_of(Reading("blood_pressure", {}, raw), UNSET, arrival, pair, before)
+
+    assert doubt
+    assert covers(moment, true_s - back_s)
+    assert moment.early_s is not None
+    assert moment.early_s + moment.late_s < 120
 
 
 def test_a_memory_that_cannot_be_read_is_like_none() -> None:
