@@ -171,7 +171,7 @@ FAULTS = (
 def main() -> int:
     """1 where a planted fault was found by no world."""
     parser = argparse.ArgumentParser(prog="python -m tests.world.planted", description=__doc__)
-    parser.add_argument("--seeds", default="0:60")
+    parser.add_argument("--seeds", default="0:400")
     parser.add_argument("--jobs", default="2")
     parser.add_argument("--only", default="")
     told = parser.parse_args()
