@@ -173,16 +173,16 @@ class Box:
     def restore(self, image: Path) -> None:
         """Somebody puts an older image of the disk back, while the box is off."""
         assert not self.running
+        before = self.holds.keys() | self.unread()
         shutil.rmtree(self.folder)
         copy_files(image, self.folder)
         self.world.note(self.name, "restored an older image")
-        before = self.holds
         taken_s, self.known, self.holds = self._images[image]
         self.world.checks.forget_clocks(self.name, taken_s)
         self._seen_changes = -1
         for one in self.world.truth:
             if one.name in before and one.name not in self.holds:
-                one.excused = one.excused or "it was in an outbox that an older image replaced"
+                one.excused = one.excused or "it was on a disk that an older image replaced"
 
     def image(self, to: Path) -> None:
         """A copy of the disk as it is now."""
