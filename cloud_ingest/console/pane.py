@@ -1,5 +1,6 @@
 """The pane beside the list: one person, one alert or one reading, with chart, evidence and latest values. View models only."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,12 @@ from cloud_ingest.stores.records.views import (
     RecordsViews,
 )
 from gateway.model.alert import AlertState
+from gateway.model.kinds import CONTINUOUS_GLUCOSE, HEART_RATE
 from gateway.model.observation import Observation, TimeMethod
 
 RECENT_MAX = 12
+STREAM_ROWS_MAX = 4  # of a kind that is measured every few minutes: it must not hide the others
+STREAMS = frozenset({CONTINUOUS_GLUCOSE.name, HEART_RATE.name})
 RAW_CHARS_MAX = 400
 RANGES = (7, 30, 90, 0)  # days; 0 is all
 
@@ -192,7 +196,9 @@ def _pane(
     extra: Sequence[str],
 ) -> Pane:
     now_us = viewer.times.now_us
-    points = {one: trends.recent(one, patient, now_us) for one in LIMITS}
+    # A kind that is not known here has no chart, but its latest values are shown as they came.
+    others = [one for one in views.kinds_judged(patient) if one not in LIMITS]
+    points = {one: trends.recent(one, patient, now_us) for one in (*LIMITS, *others)}
     since_us = now_us - TREND_DAYS * DAY_US
     flags = {flag.key: flag for flag in views.flags(patient, since_us)}
     voided = {one.key: one for one in views.voided_of(patient, since_us, RECENT_MAX)}
@@ -239,7 +245,7 @@ def _recent(
     ]
     found.sort(key=_taken, reverse=True)
     rows: list[Recent] = []
-    for observation, key in found[:RECENT_MAX]:
+    for observation, key in _spread(found):
         shown = show(observation, viewer.words, viewer.unit)
         rows.append(
             Recent(
@@ -254,6 +260,17 @@ def _recent(
             )
         )
     return rows
+
+
+def _spread(found: Sequence[tuple[Observation, str]]) -> Sequence[tuple[Observation, str]]:
+    """The newest, of each stream but a few."""
+    told, kept = Counter[str](), list[tuple[Observation, str]]()
+    for one in found:
+        kind = one[0].kind
+        told[kind] += 1
+        if kind not in STREAMS or told[kind] <= STREAM_ROWS_MAX:
+            kept.append(one)
+    return kept[:RECENT_MAX]
 
 
 def _taken(found: tuple[Observation, str]) -> str:

@@ -128,7 +128,8 @@ def _person(
     viewer: Viewer,
 ) -> Person:
     now_us = viewer.times.now_us
-    series = {kind: trends.recent(kind, patient.id, now_us) for kind in LIMITS}
+    kinds = dict.fromkeys((*LIMITS, *views.kinds_judged(patient.id)))
+    series = {kind: trends.recent(kind, patient.id, now_us) for kind in kinds}
     places = views.places(key for points in series.values() for key in looked_back(points))
     return Person(
         id=patient.id,

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
 
+from cloud_ingest.rules.state import decode_state
 from cloud_ingest.stores.records.criteria import Voided, Voiding
 from cloud_ingest.stores.records.journal import JournalRow, read_rows
 from cloud_ingest.stores.records.open import reading
@@ -23,6 +24,7 @@ from cloud_ingest.stores.records.schema import (
     parked,
     patients,
     projection,
+    rule_state,
     voided,
     voidings,
 )
@@ -281,6 +283,13 @@ class RecordsViews:
         return {
             row.key: Placed(rows[row.journal], row.position) for row in found if row.journal in rows
         }
+
+    def kinds_judged(self, subject: str) -> Sequence[str]:
+        """The kinds of the subject's last readings, as the rules remember them."""
+        query = select(rule_state.c.state).where(rule_state.c.subject == subject)
+        with reading(self.engine) as connection:
+            state = decode_state(connection.execute(query).scalar())
+        return sorted({entry.kind for entry in state.recent})
 
     def voided(self, wanted: Iterable[str]) -> Mapping[str, Voided]:
         """Of these readings, those that were voided, and why."""
