@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cloud_ingest.console.trends import DAY_US, LIMITS, TREND_DAYS, Trends
-from cloud_ingest.console.values import limit_words, marks, own_unit, plain, show
+from cloud_ingest.console.values import kind_words, limit_words, marks, own_unit, plain, show
 from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.ward import measured
 from cloud_ingest.console.worklist import TOGETHER_US, parse_us, person, why
@@ -48,6 +48,7 @@ class Recent:
     more: str
     marks: Sequence[str]
     severity: str
+    kind: str = ""  # in words, where the unit does not say it
     voided: str = ""  # the reason
 
 
@@ -212,13 +213,14 @@ def _pane(
     observation = placed.row.observation(placed.position) if placed else None
     unit = own_unit(observation) if observation else ""
     who = views.patients_by_id([patient]).get(patient)
+    wanted_kind = kind or (observation.kind if observation else "")
     return Pane(
         title=person(who, patient, viewer),
         about=who.condition if who else "",
         severity=alert.severity if alert else "",
         patient=patient,
         kinds=kinds,
-        kind=kind or (observation.kind if observation else "") or (kinds[0] if kinds else ""),
+        kind=wanted_kind if wanted_kind in LIMITS else kinds[0] if kinds else "",
         alert=alert,
         may_acknowledge=alert is not None and alert.state in {AlertState.OPEN, AlertState.LATE},
         may_resolve=alert is not None and alert.state == AlertState.ACKNOWLEDGED,
@@ -256,6 +258,7 @@ def _recent(
                 more=shown.more,
                 marks=marks(observation, viewer.words),
                 severity=flags[key].severity if key in flags else "",
+                kind=kind_words(observation, viewer.words),
                 voided=voided[key].reason if key in voided else "",
             )
         )

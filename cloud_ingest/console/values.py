@@ -24,6 +24,7 @@ STEPS: Mapping[str, Decimal] = {
     "mm[Hg]": Decimal(1),
     "Cel": Decimal("0.1"),
 }
+SELF_EVIDENT = frozenset({"blood_pressure", "glucose", "body_weight", "body_temperature"})
 GLUCOSE_UNITS = ("mg/dL", "mmol/L")
 CONTROL = "control"  # the mark of a reading of control solution
 # Where and what blood a home meter is made for: said beside each value it would hide what matters.
@@ -82,6 +83,14 @@ def is_own(observation: Observation) -> bool:
 def unit_name(unit: str) -> str:
     """A unit as a clinician writes it."""
     return UNIT_NAMES.get(unit, unit)
+
+
+def kind_words(observation: Observation, words: Words) -> str:
+    """What was measured, where value and unit alone don't say it: 97 % may be oxygen or fat."""
+    kind, parts = observation.kind, observation.parts
+    if kind == "body_composition" and "body_fat" in parts:
+        return words.maybe("part", "body_fat")
+    return "" if kind in SELF_EVIDENT else words.maybe("kind", kind)
 
 
 def plain(shown: str) -> str:

@@ -86,7 +86,13 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
     if not stay and not new:
         _end(case, held["id"])
         return since_us
-    if keys & lost or held["key"] in case.voided or new:
+    partners = {
+        partner
+        for one, finding in case.before.of(rule.id)
+        if one.key in keys
+        for partner in finding.partners
+    }
+    if (keys | partners) & lost or held["key"] in case.voided or new:
         support = [pair for pair in after if pair[0].key in stay or pair in new]
         if support:
             _stand_on(case, rule, held, support)
