@@ -11,11 +11,12 @@ from typing import Annotated
 
 import typer
 
+from cloud_ingest import void_cli  # its command joins `record_app`
 from cloud_ingest.record_cli import record_app
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.errors import ConfigError, StoreError
 
-__all__ = ["ingest_app", "record_app"]
+__all__ = ["ingest_app", "record_app", "void_cli"]
 
 STORE_EXIT = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
 WAIT_S = 0.2

@@ -49,7 +49,7 @@ def add_command(
     condition: Annotated[str, typer.Option("--condition", help="What is followed.")] = "",
 ) -> None:
     """Add a patient; prints the new id."""
-    with _opened(settings) as records:
+    with opened(settings) as records:
         patient = records.add_patient(name, born, condition)
     _say(patient.id)
 
@@ -68,13 +68,13 @@ def bind_command(
     ] = None,
 ) -> None:
     """From then on a device's readings are this patient's. Those that came before stay in the inbox."""
-    with _opened(settings) as records:
-        start = None if since == ALWAYS else _moment(since, "--from")
-        end = None if until is None else _moment(until, "--to")
+    with opened(settings) as records:
+        start = None if since == ALWAYS else moment(since, "--from")
+        end = None if until is None else moment(until, "--to")
         made = records.bind(patient, device, slot=slot, since=start, until=end)
     _say(
-        f"{device} is {patient}'s from {_shown(made.binding.from_us, ALWAYS)}"
-        f" to {_shown(made.binding.to_us, 'further notice')}"
+        f"{device} is {patient}'s from {shown(made.binding.from_us, ALWAYS)}"
+        f" to {shown(made.binding.to_us, 'further notice')}"
     )
     if made.waiting:
         _say(
@@ -91,16 +91,16 @@ def unbind_command(
     at: Annotated[str, typer.Option("--at", help="ISO time, or `now`.")] = NOW,
 ) -> None:
     """From then on a device's readings are not this patient's any more."""
-    with _opened(settings) as records:
-        ended = records.unbind(patient, device, slot=slot, at=_moment(at, "--at"))
+    with opened(settings) as records:
+        ended = records.unbind(patient, device, slot=slot, at=moment(at, "--at"))
     for binding in ended:
-        _say(f"{device} was {patient}'s to {_shown(binding.to_us, '')}")
+        _say(f"{device} was {patient}'s to {shown(binding.to_us, '')}")
 
 
 @patient_app.command("list")
 def list_command(settings: SettingsFile) -> None:
     """Patients, and the devices that are or were theirs."""
-    with _opened(settings) as records:
+    with opened(settings) as records:
         patients, bindings = records.patients(), records.bindings()
     rows: list[tuple[str, ...]] = []
     for patient in patients:
@@ -113,8 +113,8 @@ def list_command(settings: SettingsFile) -> None:
                 patient.born or "",
                 patient.condition,
                 "\n".join(devices),
-                "\n".join(_shown(binding.from_us, ALWAYS) for binding in theirs),
-                "\n".join(_shown(binding.to_us, "") for binding in theirs),
+                "\n".join(shown(binding.from_us, ALWAYS) for binding in theirs),
+                "\n".join(shown(binding.to_us, "") for binding in theirs),
             )
         )
     heads = ("patient", "name", "born", "condition", "device", "from", "to")
@@ -124,7 +124,7 @@ def list_command(settings: SettingsFile) -> None:
 @reading_app.command("unassigned")
 def unassigned_command(settings: SettingsFile) -> None:
     """Readings that no binding gives to a patient, newest first."""
-    with _opened(settings) as records:
+    with opened(settings) as records:
         waiting = records.unassigned()
     rows = [
         (
@@ -132,7 +132,7 @@ def unassigned_command(settings: SettingsFile) -> None:
             reading.device,
             reading.kind,
             reading.shown,
-            _shown(reading.measured_us, "") if reading.time_known else "time unknown",
+            shown(reading.measured_us, "") if reading.time_known else "time unknown",
             reading.why,
         )
         for reading in waiting
@@ -148,14 +148,14 @@ def assign_command(
     patient: PatientId,
 ) -> None:
     """Give a reading to a patient: its time stays, and the patient's rules judge it."""
-    with _opened(settings) as records:
+    with opened(settings) as records:
         news = records.assign(key, patient, getpass.getuser())
     alerts = sum(len(each.ids) for each in news if each.topic == "alert")
     _say(f"{key} is {patient}'s now" + (f"; {alerts} alerts stand on it" if alerts else ""))
 
 
 @contextmanager
-def _opened(settings: Path) -> Generator["Records"]:
+def opened(settings: Path) -> Generator["Records"]:
     """The records, while one command runs; what is wrong with its arguments or the store, as one sentence."""
     from cloud_ingest.rules.thresholds import default_thresholds  # noqa: PLC0415 see the module's first lines
     from cloud_ingest.settings import load  # noqa: PLC0415 the same
@@ -185,20 +185,21 @@ def _end(why: str, code: int) -> None:
     raise typer.Exit(code) from None
 
 
-def _moment(text: str, option: str) -> datetime:
+def moment(text: str, option: str) -> datetime:
+    """A time that a person wrote. Raises ValueError, naming the option."""
     if text == NOW:
         return SystemClock().now()
     try:
-        moment = datetime.fromisoformat(text)
         # Without a zone it is what this machine's clock on the wall shows.
-        return moment.astimezone(UTC)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise ValueError(
             f"{option} {text!r} is no time: write 2026-03-14T07:05, with +08:00 where another zone is meant"
         ) from None
 
 
-def _shown(at_us: int | None, without: str) -> str:
+def shown(at_us: int | None, without: str) -> str:
+    """A moment on this machine's wall; `without` where there is none."""
     if at_us is None:
         return without
     return datetime.fromtimestamp(at_us // US, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")

@@ -240,6 +240,8 @@ class Filing:
             transport=self._binding.link,
             accepted=self._box.clock.now(),
             arrival=random_hex(ARRIVAL_BITS),
+            # What it did not say this time it said before: a device may refuse a value today that it gave yesterday.
+            facts={**(self._enrolled.facts if self._enrolled else {}), **self._facts},
         )
         return normalise(reading, profile, moment, provenance)
 

@@ -6,7 +6,7 @@ that no reading is ever parked by the cloud for the way in which its device or i
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Context, Decimal
 from itertools import count
@@ -60,13 +60,17 @@ _BEYOND = {Limit.BELOW: Beyond.BELOW, Limit.ABOVE: Beyond.ABOVE}
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What the agent knows of a reading. `accepted` is aware; `arrival` is 64 random bits in hex, drawn for this reading."""
+    """What the agent knows of a reading. `accepted` is aware; `arrival` is 64 random bits in hex, drawn for this reading.
+
+    `facts` is what the device states of itself, by name.
+    """
 
     agent: str
     device: str
     transport: str
     accepted: datetime
     arrival: str
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def normalise(
@@ -95,7 +99,14 @@ def normalise(
         context=context,
         marks=tuple(sorted(marks)[:MARKS_MAX]),
         raw=reading.raw.hex() if 0 < len(reading.raw) <= RAW_BYTES_MAX else None,
+        maker=_stated(provenance, "manufacturer"),
+        model=_stated(provenance, "model"),
+        firmware=_stated(provenance, "firmware"),
     )
+
+
+def _stated(provenance: Provenance, name: str) -> str | None:
+    return _text(provenance.facts.get(name, "")) or None
 
 
 def _told(reading: Reading, profile: Profile) -> tuple[dict[str, Part], dict[str, str]]:

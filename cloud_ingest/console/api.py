@@ -1,6 +1,7 @@
 """The JSON interface: every reading as each store holds it, alerts, devices, patients, health. Reads only; names are masked."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import msgspec
@@ -9,6 +10,8 @@ from fastapi import APIRouter, Query
 from cloud_ingest.console.masking import masked
 from cloud_ingest.console.times import age_in_years, micros, moment
 from cloud_ingest.console.worklist import is_away
+from cloud_ingest.stores.fate import Fate
+from cloud_ingest.stores.records.criteria import Voiding
 from cloud_ingest.stores.records.listing import Listed, Listing
 from cloud_ingest.stores.records.views import RecordsViews
 from cloud_ingest.stores.series import Point
@@ -30,7 +33,13 @@ def api(views: RecordsViews, listing: Listing, clock: Clock) -> APIRouter:
     @router.get("/readings")
     def readings(after: Key = None, limit: Limit = 500, device: Key = None) -> Mapping[str, object]:
         page = listing.page(after, limit, device)
-        return {"readings": [_reading(one) for one in page.readings], "next": page.next_key}
+        runs = {run.id: run for run in views.voidings()}
+        told = [_reading(one, runs) for one in page.readings]
+        return {"readings": told, "next": page.next_key}
+
+    @router.get("/voidings")
+    def voidings() -> Mapping[str, object]:
+        return {"voidings": [_run(run) for run in views.voidings()]}
 
     @router.get("/alerts")
     def alerts() -> Mapping[str, object]:
@@ -64,11 +73,11 @@ def api(views: RecordsViews, listing: Listing, clock: Clock) -> APIRouter:
         lag_s = (micros(clock.now()) - since_us) / 1e6 if since_us is not None else 0.0
         return {"ok": True, "series_lag_s": round(lag_s, 3)}
 
-    _ = (readings, alerts, devices, patients, health)  # registered by their decorators
+    _ = (readings, voidings, alerts, devices, patients, health)  # registered by their decorators
     return router
 
 
-def _reading(one: Listed) -> Mapping[str, object]:
+def _reading(one: Listed, runs: Mapping[int, Voiding]) -> Mapping[str, object]:
     observation = one.place[0].observation(one.place[1]) if one.place else None
     fate = one.place[0].fate(one.place[1]) if one.place else None
     subject = (
@@ -81,7 +90,7 @@ def _reading(one: Listed) -> Mapping[str, object]:
         "device": observation.device if observation else one.point.device if one.point else None,
         "patient": subject if subject and not subject.startswith(NO_PATIENT) else None,
         "kind": observation.kind if observation else one.point.kind if one.point else None,
-        "journal": _journal(one),
+        "journal": _journal(one, runs),
         "keyed": one.keyed,
         "flags": [
             {name: flag[name] for name in ("rule", "severity", "shown", "how", "confirmed")}
@@ -93,7 +102,7 @@ def _reading(one: Listed) -> Mapping[str, object]:
     }
 
 
-def _journal(one: Listed) -> Mapping[str, object] | None:
+def _journal(one: Listed, runs: Mapping[int, Voiding]) -> Mapping[str, object] | None:
     if one.place is None:
         return None
     row, position = one.place
@@ -109,7 +118,23 @@ def _journal(one: Listed) -> Mapping[str, object] | None:
         "outcome": fate.outcome if fate else None,
         "suspect_of": (fate.suspect_of or None) if fate else None,
         "conflict": bool(fate and fate.conflict),
+        "voided": _void(fate, runs),
     }
+
+
+def _void(fate: Fate | None, runs: Mapping[int, Voiding]) -> Mapping[str, object] | None:
+    if fate is None or not fate.voided:
+        return None
+    run = runs.get(fate.voided)
+    if run is None:
+        return {"voiding": fate.voided}
+    told = {"voiding": run.id, "by": run.who, "reason": run.reason}
+    return {**told, "at": iso(moment(run.begun_us))}
+
+
+def _run(run: Voiding) -> Mapping[str, object]:
+    criteria: dict[str, object] = msgspec.json.decode(run.criteria, type=dict[str, object])
+    return {**_dated(asdict(run)), "criteria": _dated(criteria)}
 
 
 def _series(point: Point | None) -> Mapping[str, object] | None:

@@ -8,10 +8,11 @@ from cloud_ingest.console.values import converted, is_own, marks, own_glucose_un
 from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.stores.records.views import RecordsViews
 from cloud_ingest.stores.series import Point
-from gateway.model.kinds import BLOOD_PRESSURE, GLUCOSE, KINDS
+from gateway.model.kinds import BLOOD_PRESSURE, CONTINUOUS_GLUCOSE, GLUCOSE, KINDS
 from gateway.model.observation import Observation
 
 DETAILED_MAX = 1_000  # newest readings that are looked up in the journal for digits and marks
+IN_GLUCOSE_UNIT = (GLUCOSE.name, CONTINUOUS_GLUCOSE.name)  # drawn in the unit that the reader chose
 EVER_US = 100 * 366 * DAY_US
 
 
@@ -87,8 +88,8 @@ def build_chart(
 
 
 def _unit(kind: str, viewer: Viewer, told: Sequence[Observation]) -> str:
-    if kind != GLUCOSE.name:
-        return next(iter(KINDS[kind].parts.values()))
+    if kind not in IN_GLUCOSE_UNIT:
+        return KINDS[kind].parts[LIMITS[kind].part]
     return viewer.unit or (own_glucose_unit(told[-1]) if told else "mg/dL")
 
 
@@ -119,7 +120,7 @@ def _ends(point: Point, unit: str) -> tuple[float | None, float | None]:
     if point.kind == BLOOD_PRESSURE.name:
         return _number(point, "diastolic"), _number(point, "systolic")
     value = _number(point, LIMITS[point.kind].part)
-    if value is None or point.kind != GLUCOSE.name:
+    if value is None or point.kind not in IN_GLUCOSE_UNIT:
         return value, None
     return converted(value, unit), None
 

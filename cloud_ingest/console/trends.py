@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from threading import Lock
 
 from cloud_ingest.stores.series import Point, Series
-from gateway.model.kinds import BLOOD_PRESSURE, BODY_WEIGHT, GLUCOSE, KETONE, MGDL_PER_MMOLL
+from gateway.model.kinds import (
+    BLOOD_PRESSURE,
+    BODY_COMPOSITION,
+    BODY_TEMPERATURE,
+    BODY_WEIGHT,
+    CONTINUOUS_GLUCOSE,
+    GLUCOSE,
+    HEART_RATE,
+    KETONE,
+    MGDL_PER_MMOLL,
+    PULSE_OXIMETRY,
+)
 from gateway.runtime.clock import Clock
 from gateway.runtime.errors import StoreError
 
@@ -35,12 +46,18 @@ class Limits:
 
 
 # Alert limits: rules BP-CRISIS (AHA-2017, AHA-2025, CN-BPHS-HTN) and GLU-L2 (ADA); bands: home blood pressure below 135/85
-# (CN-HTN-2024, ESH: BP-HOME-MEAN), time in range 70-180 mg/dL (CGM-2019).
+# (CN-HTN-2024, ESH: BP-HOME-MEAN), time in range 70-180 mg/dL (CGM-2019), oxygen saturation from 95 % (NHS-OXI), temperature and
+# resting heart rate without a point of NEWS2. A kind without an alert limit here has no rule that runs.
 LIMITS = {
     BLOOD_PRESSURE.name: Limits("systolic", (85.0, 135.0), (180.0, 120.0)),
     GLUCOSE.name: Limits("value", (70.0, 180.0), (54.0,)),
     KETONE.name: Limits("value", None, ()),
     BODY_WEIGHT.name: Limits("weight", None, ()),
+    PULSE_OXIMETRY.name: Limits("spo2", (95.0, 100.0), ()),
+    BODY_TEMPERATURE.name: Limits("temperature", (36.1, 38.0), ()),
+    HEART_RATE.name: Limits("heart_rate", (51.0, 90.0), ()),
+    CONTINUOUS_GLUCOSE.name: Limits("value", (70.0, 180.0), ()),
+    BODY_COMPOSITION.name: Limits("body_fat", None, ()),
 }
 # The same limits as they are published in mmol/L: a converted 70 (3.885) is not the printed 3.9.
 PUBLISHED_MMOL = {54.0: 3.0, 70.0: 3.9, 180.0: 10.0}

@@ -1,26 +1,36 @@
 """Measured values, limits and marks in words: the device's digits, the unit that the reader chose. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
 from cloud_ingest.console.words import Words
 from gateway.model.kinds import FACTORS, MGDL_PER_MMOLL
 from gateway.model.observation import Beyond, Observation, Part
 
-UNIT_NAMES: Mapping[str, str] = {"mm[Hg]": "mmHg", "Cel": "°C"}
+UNIT_NAMES: Mapping[str, str] = {
+    "mm[Hg]": "mmHg",
+    "Cel": "°C",
+    "degC": "°C",
+    "degF": "°F",
+    "kg/m2": "kg/m²",
+    "Ohm": "Ω",
+}
 # Digits in which a converted value is printed: those of the meters that show this unit.
 STEPS: Mapping[str, Decimal] = {
     "mmol/L": Decimal("0.1"),
     "mg/dL": Decimal(1),
     "mm[Hg]": Decimal(1),
+    "Cel": Decimal("0.1"),
 }
+SELF_EVIDENT = frozenset({"blood_pressure", "glucose", "body_weight", "body_temperature"})
 GLUCOSE_UNITS = ("mg/dL", "mmol/L")
 CONTROL = "control"  # the mark of a reading of control solution
 # Where and what blood a home meter is made for: said beside each value it would hide what matters.
 USUAL = frozenset({"capillary_whole_blood", "finger", "no_issues", "not_available"})
 SIGNS: Mapping[str, str] = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 _COMPARISON = re.compile(r"(\w+) (>=|<=|<|>) ([\d.]+) (\S+)")
 
 
@@ -42,29 +52,12 @@ class Shown:
 def show(observation: Observation, words: Words, unit: str | None) -> Shown:
     """A measurement in the device's unit; glucose in `unit`, where the reader chose one."""
     parts = observation.parts
-    match observation.kind:
-        case "blood_pressure" if {"systolic", "diastolic"} <= parts.keys():
-            pulse = parts.get("pulse_rate")
-            upper, lower = parts["systolic"], parts["diastolic"]
-            return Shown(
-                value=f"{_digits(upper, words)} / {_digits(lower, words)}",
-                unit=unit_name(_own_unit(upper)),
-                note=_in_stored_unit(upper, lower, words),
-                more=f"{_digits(pulse, words)}" if pulse else "",
-            )
-        case "glucose" if "value" in parts:
-            return _glucose(parts["value"], words, unit)
-        case "ketone" if "value" in parts:
-            # The unit that a reader chose is for glucose: ketone is told in one unit only.
-            return Shown(_digits(parts["value"], words), unit_name(_own_unit(parts["value"])))
-        case "body_weight" if "weight" in parts:
-            return _weight(parts["weight"], words)
-        case _:
-            told = [
-                f"{words.maybe('part', name)} {_digits(part, words)} {unit_name(_own_unit(part))}"
-                for name, part in sorted(parts.items())
-            ]
-            return Shown(value=", ".join(told), unit="")
+    needed, told = _SHOWN.get(observation.kind, ((), None))
+    if told is not None and parts.keys() >= set(needed):
+        return told(parts, words, unit)
+    # A kind or a choice of parts that is not known here: all of it, by name.
+    every = [_part(name, part, words) for name, part in sorted(parts.items())]
+    return Shown(value=", ".join(every), unit="")
 
 
 def converted(mgdl: float, unit: str) -> float:
@@ -90,6 +83,14 @@ def is_own(observation: Observation) -> bool:
 def unit_name(unit: str) -> str:
     """A unit as a clinician writes it."""
     return UNIT_NAMES.get(unit, unit)
+
+
+def kind_words(observation: Observation, words: Words) -> str:
+    """What was measured, where value and unit alone don't say it: 97 % may be oxygen or fat."""
+    kind, parts = observation.kind, observation.parts
+    if kind == "body_composition" and "body_fat" in parts:
+        return words.maybe("part", "body_fat")
+    return "" if kind in SELF_EVIDENT else words.maybe("kind", kind)
 
 
 def plain(shown: str) -> str:
@@ -120,8 +121,15 @@ def limit_words(limit: str, words: Words, unit: str = "") -> str:
 def marks(observation: Observation, words: Words) -> Sequence[str]:
     """What the device marked, in words, and the context (before a meal), each once; what everybody expects is left unsaid."""
     told = [words.maybe("mark", mark) for mark in observation.marks]
-    context = [value for value in observation.context.values() if value not in USUAL]
-    return tuple(dict.fromkeys([*told, *(words.maybe("context", value) for value in context)]))
+    context = [
+        # A number alone says nothing.
+        f"{words.maybe('context', name)} {value}"
+        if _NUMBER.fullmatch(value)
+        else words.maybe("context", value)
+        for name, value in observation.context.items()
+        if value not in USUAL
+    ]
+    return tuple(dict.fromkeys([*told, *context]))
 
 
 def _glucose(part: Part, words: Words, unit: str | None) -> Shown:
@@ -137,6 +145,42 @@ def _glucose(part: Part, words: Words, unit: str | None) -> Shown:
         return Shown(_digits(part, words), unit_name(own))
     in_unit = number / MGDL_PER_MMOLL if unit == "mmol/L" else number
     return Shown(f"≈ {in_unit.quantize(STEPS[unit])}", unit, device)
+
+
+def _temperature(part: Part, words: Words) -> Shown:
+    """In degrees Celsius, with what the device showed beside it where that is another unit."""
+    own = _own_unit(part)
+    if FACTORS.get((own, part.unit), Decimal(1)) == 1 or part.beyond is not None:
+        return Shown(_digits(part, words), unit_name(own))
+    try:
+        number = Decimal(part.value or "").quantize(STEPS[part.unit])
+    except (InvalidOperation, KeyError):
+        return Shown(_digits(part, words), unit_name(own))
+    device = words("value.on_device", value=f"{_digits(part, words)} {unit_name(own)}")
+    return Shown(f"≈ {number}", unit_name(part.unit), device)
+
+
+def _rated(parts: Mapping[str, Part], main: str, rate: str, words: Words) -> Shown:
+    """One part as the value, the pulse beside it, what else there is in the note."""
+    beside = parts.get(rate)
+    return Shown(
+        value=_digits(parts[main], words),
+        unit=unit_name(_own_unit(parts[main])),
+        note=_others(parts, words, main, rate),
+        more=_digits(beside, words) if beside else "",
+    )
+
+
+def _others(parts: Mapping[str, Part], words: Words, *but: str) -> str:
+    return _joined(*(_part(name, parts[name], words) for name in sorted(parts) if name not in but))
+
+
+def _part(name: str, part: Part, words: Words) -> str:
+    return f"{words.maybe('part', name)} {_digits(part, words)} {unit_name(_own_unit(part))}"
+
+
+def _joined(*told: str) -> str:
+    return " · ".join(one for one in told if one)
 
 
 def _weight(part: Part, words: Words) -> Shown:
@@ -175,3 +219,62 @@ def _digits(part: Part, words: Words) -> str:
 
 def _number(part: Part) -> str:
     return (part.original.value if part.original else part.value) or "?"
+
+
+Parts = Mapping[str, Part]
+
+
+def _show_pressure(parts: Parts, words: Words, _unit: str | None) -> Shown:
+    pulse = parts.get("pulse_rate")
+    upper, lower = parts["systolic"], parts["diastolic"]
+    return Shown(
+        value=f"{_digits(upper, words)} / {_digits(lower, words)}",
+        unit=unit_name(_own_unit(upper)),
+        note=_in_stored_unit(upper, lower, words),
+        more=_digits(pulse, words) if pulse else "",
+    )
+
+
+def _show_glucose(parts: Parts, words: Words, unit: str | None) -> Shown:
+    told = _glucose(parts["value"], words, unit)
+    return replace(told, note=_joined(told.note, _others(parts, words, "value")))
+
+
+def _show_ketone(parts: Parts, words: Words, _unit: str | None) -> Shown:
+    # The unit that a reader chose is for glucose: ketone is told in one unit only.
+    return Shown(_digits(parts["value"], words), unit_name(_own_unit(parts["value"])))
+
+
+def _show_weight(parts: Parts, words: Words, _unit: str | None) -> Shown:
+    told = _weight(parts["weight"], words)
+    return replace(told, note=_joined(told.note, _others(parts, words, "weight")))
+
+
+def _show_temperature(parts: Parts, words: Words, _unit: str | None) -> Shown:
+    return _temperature(parts["temperature"], words)
+
+
+def _show_oxygen(parts: Parts, words: Words, _unit: str | None) -> Shown:
+    return _rated(parts, "spo2", "pulse_rate", words)
+
+
+def _show_heart_rate(parts: Parts, words: Words, _unit: str | None) -> Shown:
+    return _rated(parts, "heart_rate", "", words)
+
+
+def _show_composition(parts: Parts, words: Words, _unit: str | None) -> Shown:
+    return _rated(parts, "body_fat", "", words)
+
+
+# A kind -> the parts without which its usual form says nothing, and that form.
+_SHOWN: Mapping[str, tuple[Sequence[str], Callable[[Parts, Words, str | None], Shown]]] = {
+    "blood_pressure": (("systolic", "diastolic"), _show_pressure),
+    "glucose": (("value",), _show_glucose),
+    "continuous_glucose": (("value",), _show_glucose),
+    "ketone": (("value",), _show_ketone),
+    "body_weight": (("weight",), _show_weight),
+    "body_temperature": (("temperature",), _show_temperature),
+    "pulse_oximetry": (("spo2",), _show_oxygen),
+    "heart_rate": (("heart_rate",), _show_heart_rate),
+    "body_composition": (("body_fat",), _show_composition),
+}

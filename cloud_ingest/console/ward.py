@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cloud_ingest.console.trends import LIMITS, Spark, Trends, spark
-from cloud_ingest.console.values import is_own, marks, show
+from cloud_ingest.console.values import is_own, kind_words, marks, show
 from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.worklist import box_name, heard_us, is_away, is_silent, parse_us, person
 from cloud_ingest.stores.records.views import BoxRow, PatientRow, Placed, RecordsViews
@@ -19,6 +19,7 @@ class Latest:
     """A person's newest value of one kind, and how it came to that."""
 
     kind: str
+    name: str  # of the kind, where the unit does not say it
     value: str
     unit: str
     note: str
@@ -128,7 +129,8 @@ def _person(
     viewer: Viewer,
 ) -> Person:
     now_us = viewer.times.now_us
-    series = {kind: trends.recent(kind, patient.id, now_us) for kind in LIMITS}
+    kinds = dict.fromkeys((*LIMITS, *views.kinds_judged(patient.id)))
+    series = {kind: trends.recent(kind, patient.id, now_us) for kind in kinds}
     places = views.places(key for points in series.values() for key in looked_back(points))
     return Person(
         id=patient.id,
@@ -159,6 +161,7 @@ def _latest(
     flags = views.flags_of(observation.key)
     return Latest(
         kind=kind,
+        name=kind_words(observation, viewer.words),
         value=shown.value,
         unit=shown.unit,
         note=shown.note,

@@ -17,12 +17,14 @@ class Fate(
         "why": "w",
         "suspect_of": "d",
         "conflict": "c",
+        "voided": "v",
     },
 ):
     """`time_us` is the point's timestamp in the time series: the measurement's second plus its slot in microseconds.
 
     `subject` is who the reading belongs to as of now. `suspect_of`: the key of an equal reading that this may repeat.
-    `conflict`: the key was held already, with other content.
+    `conflict`: the key was held already, with other content. `voided`: the id of the voiding that took it out; 0 where none
+    did. A voided reading stays stored, so that receipts, repeats and digests are as they were.
     """
 
     outcome: str
@@ -31,6 +33,12 @@ class Fate(
     why: str = ""
     suspect_of: str = ""
     conflict: bool = False
+    voided: int = 0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is to be judged, charted and shown as a value: stored, and not voided."""
+        return self.outcome == STORED and not self.voided
 
 
 _encode = msgspec.json.Encoder().encode

@@ -124,7 +124,8 @@ class Observation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
     `content` is a hash over values and units alone. `accepted` is the box's UTC when it was committed to the outbox.
     `context` (meal, posture) and `marks` (`control`, `irregular_pulse`, ...) are in neither key nor hash.
-    `raw` is the frame that it was decoded from, in hex.
+    `raw` is the frame that it was decoded from, in hex. `maker`, `model` and `firmware` are as the device stated them, absent
+    where it stated none: by them the readings of a faulty firmware are found. They name no unit and no person.
     """
 
     key: Key
@@ -143,6 +144,9 @@ class Observation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     context: Context = {}
     marks: Marks = ()
     raw: Hex | None = None
+    maker: Text | None = None
+    model: Text | None = None
+    firmware: Text | None = None
 
 
 # Fields of fixed length need nothing between them to be checked in one go.
@@ -201,6 +205,10 @@ def _strings_flaw(seen: Observation) -> str | None:
     texts = (seen.slot or "", time.device or "", time.zone or "", *seen.context.values())
     if not _text("".join(texts)):
         return "a text has a control character"
+    if seen.maker or seen.model or seen.firmware:
+        texts = (seen.maker or "", seen.model or "", seen.firmware or "")
+        if not _is_text("".join(texts)):
+            return "a text has a control character"
     return None if seen.raw is None or _hex(seen.raw) else "raw is no hex"
 
 

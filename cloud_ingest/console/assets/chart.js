@@ -1,6 +1,7 @@
-// Draws a chart: blood pressure as bars from diastolic to systolic, glucose and weight as points; bands, limits and gaps as they are.
+// Draws a chart: blood pressure as bars from diastolic to systolic, everything else as points; bands, limits and gaps as they are.
 "use strict";
 window.VitalgateChart = (() => {
+  const DENSE = 400; // more readings than that are small dots: large ones would run into one another
   // Day before month, as the server writes it: "3/4" or "Mar 4" would be read two ways.
   const locale = () => (document.body.dataset.lang === "en" ? "en-GB" : "zh-CN");
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
@@ -27,7 +28,7 @@ window.VitalgateChart = (() => {
     ctx.save();
     ctx.fillStyle = css("band");
     ctx.fillRect(left, y(chart.band[1]), width, y(chart.band[0]) - y(chart.band[1]));
-    const scale = devicePixelRatio, above = chart.limits[0].at > chart.band[1];
+    const scale = devicePixelRatio, above = chart.limits.length > 0 && chart.limits[0].at > chart.band[1];
     ctx.lineWidth = scale;
     ctx.font = `${10.5 * scale}px system-ui, sans-serif`;
     ctx.textAlign = "left";
@@ -51,7 +52,7 @@ window.VitalgateChart = (() => {
     ctx.restore();
   }
 
-  function mark(u, dot) {
+  function mark(u, dot, dense) {
     const { ctx, bbox } = u, scale = devicePixelRatio, x = u.valToPos(dot.at, "x", true), y = (n) => u.valToPos(n, "y", true);
     ctx.strokeStyle = ctx.fillStyle = dot.own ? css(dot.severity || "bar") : css("edge");
     ctx.lineWidth = 3 * scale;
@@ -68,7 +69,7 @@ window.VitalgateChart = (() => {
     } else if (dot.low !== null) {
       ctx.lineWidth = 1.6 * scale;
       ctx.setLineDash([]);
-      ctx.arc(x, y(dot.low), (dot.severity ? 4.5 : 3.2) * scale, 0, 7);
+      ctx.arc(x, y(dot.low), (dot.severity ? 4.5 : dense ? 1.4 : 3.2) * scale, 0, 7);
       if (dot.known && dot.own) ctx.fill(); else ctx.stroke();
     }
   }
@@ -88,12 +89,12 @@ window.VitalgateChart = (() => {
       scales: { x: { time: true, range: [chart.start, chart.end + (chart.end - chart.start) * 0.02 + 60] }, y: { range: ranges(chart) } },
       axes: [
         { ...axis, size: 24, space: 80, values: (_u, ticks) => ticks.map((at) => (short ? clock : date).format(new Date(at * 1e3))) },
-        { ...axis, size: 42, grid: { show: true, stroke: css("line"), width: 1 }, splits: () => [...own].sort((a, b) => a - b), values: (_u, ticks) => ticks.map((n) => (chart.unit === "mmol/L" ? n.toFixed(1) : String(n))) },
+        { ...axis, size: 42, grid: { show: true, stroke: css("line"), width: 1 }, splits: () => [...own].sort((a, b) => a - b), values: (_u, ticks) => ticks.map((n) => (chart.unit === "mmol/L" || chart.unit === "°C" ? n.toFixed(1) : String(n))) },
       ],
       series: [{}, { paths: () => null, points: { show: false } }, { paths: () => null, points: { show: false } }],
       hooks: {
         drawClear: [(u) => band(u, chart)],
-        draw: [(u) => { u.ctx.save(); chart.dots.forEach((dot) => mark(u, dot)); u.ctx.restore(); }],
+        draw: [(u) => { u.ctx.save(); chart.dots.forEach((dot) => mark(u, dot, chart.dots.length > DENSE)); u.ctx.restore(); }],
         setCursor: [(u) => {
           const dot = chart.dots[u.cursor.idx];
           if (!dot || u.cursor.left < 0) { readout.textContent = summary(chart, told); return; }

@@ -89,10 +89,10 @@ def write_findings(
         if finding.doubted and has_unresolved(connection, subject, finding.rule.id):
             continue  # somebody is asked to look already, for better reasons
         if finding.alert is not None and finding.doubted:
-            order = _order_in_doubt(desk, finding, subject, key, finding.alert)
+            order = order_in_doubt(desk, finding, subject, key, finding.alert)
             changed.append(raise_alert(connection, desk, order))
         elif finding.alert is not None:
-            order = _order(desk, finding, subject, key, finding.alert)
+            order = order_of(desk, finding, subject, key, finding.alert)
             changed.append(raise_alert(connection, desk, order))
             changed += _supersede(connection, desk, subject, finding.rule, key)
     return changed
@@ -100,7 +100,7 @@ def write_findings(
 
 def raise_alert(connection: Connection, desk: Desk, order: Order) -> str:
     """Open an alert, or let the reading join the one that stands. Its id."""
-    held = _unresolved(connection, order.patient, order.condition)
+    held = unresolved(connection, order.patient, order.condition)
     if held is None:
         return _open(connection, desk, order)
     state = AlertState(held["state"])
@@ -119,9 +119,19 @@ def raise_alert(connection: Connection, desk: Desk, order: Order) -> str:
 
 def end(connection: Connection, desk: Desk, alert: str, who: str, key: str | None = None) -> None:
     """Resolve an alert that is not resolved."""
+    _resolve(connection, desk, alert)
+    tell(connection, desk, alert, "resolved", who=who, key=key)
+
+
+def end_voided(connection: Connection, desk: Desk, alert: str, who: str, why: str) -> None:
+    """Resolve an alert that is not resolved, since the readings that it stood on were voided by `who` for this reason."""
+    _resolve(connection, desk, alert)
+    tell(connection, desk, alert, "voided", who=who, why=why)
+
+
+def _resolve(connection: Connection, desk: Desk, alert: str) -> None:
     values = {"state": AlertState.RESOLVED.value, "resolved_us": desk.now_us}
     connection.execute(update(alerts).where(alerts.c.id == alert).values(values))
-    tell(connection, desk, alert, "resolved", who=who, key=key)
 
 
 def tell(
@@ -132,18 +142,20 @@ def tell(
     *,
     who: str = SYSTEM,
     key: str | None = None,
+    why: str | None = None,
 ) -> None:
     """Add to an alert's story."""
-    row = {"alert": alert, "at_us": desk.now_us, "what": what, "who": who, "key": key}
+    row = {"alert": alert, "at_us": desk.now_us, "what": what, "who": who, "key": key, "why": why}
     connection.execute(_EVENT, row)
 
 
 def has_unresolved(connection: Connection, patient: str, condition: str) -> bool:
     """Whether an alert of this condition stands."""
-    return _unresolved(connection, patient, condition) is not None
+    return unresolved(connection, patient, condition) is not None
 
 
-def _order(desk: Desk, finding: Finding, patient: str, key: str, cause: Cause) -> Order:
+def order_of(desk: Desk, finding: Finding, patient: str, key: str, cause: Cause) -> Order:
+    """For a finding that is sure: by itself, or by a second reading."""
     rule = finding.rule
     minutes = rule.confirm.within_s / 60 if rule.confirm else 0
     twice = f", twice within {minutes:g} min" if rule.confirm else ""
@@ -160,7 +172,8 @@ def _order(desk: Desk, finding: Finding, patient: str, key: str, cause: Cause) -
     )
 
 
-def _order_in_doubt(desk: Desk, finding: Finding, patient: str, key: str, cause: Cause) -> Order:
+def order_in_doubt(desk: Desk, finding: Finding, patient: str, key: str, cause: Cause) -> Order:
+    """For a finding that the device itself doubts."""
     rule = finding.rule
     severity = rule.confirm.unconfirmed if rule.confirm else _ONE_LOWER[rule.severity]
     return Order(
@@ -171,6 +184,27 @@ def _order_in_doubt(desk: Desk, finding: Finding, patient: str, key: str, cause:
         key,
         cause,
         f"{rule.limit}: {DOUBTED}, so one level lower",
+        sources(desk.thresholds, rule),
+    )
+
+
+def order_unconfirmed(
+    desk: Desk, rule: Rule, patient: str, key: str, at_us: int, *, shown: str, live: bool
+) -> Order:
+    """For a finding to which no second reading came."""
+    confirm = rule.confirm
+    assert confirm is not None
+    why = (
+        f"{rule.limit}: no second reading within {confirm.within_s / 60:g} min, so one level lower"
+    )
+    return Order(
+        patient,
+        rule.unconfirmed_condition,
+        confirm.unconfirmed,
+        live,
+        key,
+        Cause(key, at_us, shown),
+        why,
         sources(desk.thresholds, rule),
     )
 
@@ -200,7 +234,8 @@ def _write_flag(
         connection.execute(update(flags).where(mine).values(confirmed=True))
 
 
-def _unresolved(connection: Connection, patient: str, condition: str) -> RowMapping | None:
+def unresolved(connection: Connection, patient: str, condition: str) -> RowMapping | None:
+    """The one alert of this condition that nobody has ended."""
     mine = (alerts.c.patient == patient) & (alerts.c.condition == condition)
     unresolved = alerts.c.state != AlertState.RESOLVED.value
     return connection.execute(select(alerts).where(mine & unresolved)).mappings().one_or_none()
@@ -266,7 +301,7 @@ def _make_due(connection: Connection, subject: str, at_us: int, what: str, about
 
 def _supersede(connection: Connection, desk: Desk, patient: str, rule: Rule, key: str) -> list[str]:
     """The second reading came after all: what was raised without it ends."""
-    held = _unresolved(connection, patient, rule.unconfirmed_condition)
+    held = unresolved(connection, patient, rule.unconfirmed_condition)
     if held is None:
         return []
     end(connection, desk, held["id"], SYSTEM, key)

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from cloud_ingest.live import News
 from cloud_ingest.rules.judge import Assessment, forget, judge, when
 from cloud_ingest.rules.limits import shown
-from cloud_ingest.stores.fate import STORED, Fate, encode_fates
+from cloud_ingest.stores.fate import Fate, encode_fates
 from cloud_ingest.stores.records.alerts import Desk, write_findings
 from cloud_ingest.stores.records.filed import Filed, Journal
 from cloud_ingest.stores.records.patients import known_patient
@@ -80,7 +80,7 @@ def _move(
     cursor = cursor_of(connection)
     filed = Journal().read(cursor, row)
     seen, fate = filed.observation(position), filed.fate(position)
-    if seen is None or fate is None or fate.outcome != STORED or fate.subject == patient:
+    if seen is None or fate is None or not fate.counts or fate.subject == patient:
         return []
     states = load_states(cursor, (fate.subject, patient))
     told = judge(desk.thresholds, seen, when(seen), states[patient], desk.now_us)
@@ -111,7 +111,12 @@ def _rewrite(connection: Connection, filed: Filed, row: int, position: int, fate
 def _repoint(
     connection: Connection, row: int, position: int, seen: Observation, before: Fate
 ) -> None:
-    task = {
+    connection.execute(insert(repoints), repoint(row, position, seen, before))
+
+
+def repoint(row: int, position: int, seen: Observation, before: Fate) -> dict[str, object]:
+    """What the projection is to do: erase the point that stood by `before`, and write what the journal says by then."""
+    return {
         "journal": row,
         "position": position,
         "kind": seen.kind,
@@ -119,4 +124,3 @@ def _repoint(
         "old_device": seen.device,
         "old_time_us": before.time_us,
     }
-    connection.execute(insert(repoints), task)

@@ -3,18 +3,17 @@
 from sqlalchemy import Connection, Engine, RowMapping, delete, select, update
 
 from cloud_ingest.live import News
-from cloud_ingest.rules.judge import Cause, second_reading_came
+from cloud_ingest.rules.judge import second_reading_came
 from cloud_ingest.rules.thresholds import Rule
 from cloud_ingest.stores.records.alerts import (
     LIVE,
     UNANSWERED,
     UNCONFIRMED,
     Desk,
-    Order,
     end,
     has_unresolved,
+    order_unconfirmed,
     raise_alert,
-    sources,
     tell,
 )
 from cloud_ingest.stores.records.open import reading, writing
@@ -94,7 +93,16 @@ def _unconfirmed(connection: Connection, desk: Desk, task: RowMapping) -> list[s
     for flag in open_flags.all():
         rule = desk.thresholds.rule(flag["rule"])
         if rule is not None and not _answered(connection, task["subject"], rule, flag):
-            changed.append(raise_alert(connection, desk, _order(desk, rule, flag)))
+            order = order_unconfirmed(
+                desk,
+                rule,
+                flag["subject"],
+                flag["key"],
+                flag["measured_us"],
+                shown=flag["shown"],
+                live=flag["how"] == LIVE,
+            )
+            changed.append(raise_alert(connection, desk, order))
     return changed
 
 
@@ -104,22 +112,3 @@ def _answered(connection: Connection, patient: str, rule: Rule, flag: RowMapping
         return True
     state = load_states(cursor_of(connection), (patient,))[patient]
     return second_reading_came(state, rule.kind, flag["key"], flag["measured_us"], rule.confirm)
-
-
-def _order(desk: Desk, rule: Rule, flag: RowMapping) -> Order:
-    confirm = rule.confirm
-    assert confirm is not None
-    why = (
-        f"{rule.limit}: no second reading within {confirm.within_s / 60:g} min, so one level lower"
-    )
-    cause = Cause(flag["key"], flag["measured_us"], flag["shown"])
-    return Order(
-        flag["subject"],
-        rule.unconfirmed_condition,
-        confirm.unconfirmed,
-        flag["how"] == LIVE,
-        flag["key"],
-        cause,
-        why,
-        sources(desk.thresholds, rule),
-    )

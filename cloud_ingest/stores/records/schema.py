@@ -206,9 +206,10 @@ alert_events = Table(
     Column("at_us", BigInteger, nullable=False),
     Column(
         "what", String, nullable=False
-    ),  # opened | joined | paged-late | acknowledged | overdue | resolved
+    ),  # opened | joined | paged-late | acknowledged | overdue | resolved | voided
     Column("who", Text, nullable=False),
     Column("key", String),
+    Column("why", Text),  # the reason that a person gave
 )
 
 # What a clock triggers: acted on in a transaction of its own that locks the subject, then this row, and looks again.
@@ -247,6 +248,36 @@ repoints = Table(
     Column("old_device", String, nullable=False),
     Column("old_time_us", BigInteger, nullable=False),
 )
+
+# Each run of `record void`: who took which readings out, and why. Never deleted.
+voidings = Table(
+    "voidings",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("begun_us", BigInteger, nullable=False),
+    Column("finished_us", BigInteger),  # null: interrupted, or under way
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("criteria", Text, nullable=False),  # JSON: stores/records/criteria.py
+    Column("readings", BigInteger, nullable=False),
+    Column("alerts", BigInteger, nullable=False),  # that ended by it
+    sqlite_autoincrement=True,
+)
+
+# The readings that it took out, as the console finds them: `fate` says the same to whoever reads the journal.
+voided = Table(
+    "voided",
+    metadata,
+    Column("journal", RowId, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("key", String, nullable=False, index=True),
+    Column("subject", String, nullable=False),
+    Column("measured_us", BigInteger, nullable=False),
+    Column("voiding", RowId, ForeignKey("voidings.id"), nullable=False),
+    PrimaryKeyConstraint("journal", "position"),
+    sqlite_with_rowid=False,
+)
+Index("voided_of", voided.c.subject, voided.c.measured_us)
 
 projection = Table(
     "projection",

@@ -11,8 +11,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from cloud_ingest.live import News
 from cloud_ingest.rules.judge import micros
 from cloud_ingest.rules.thresholds import Thresholds
-from cloud_ingest.stores.records import assign, due, patients
+from cloud_ingest.stores.records import assign, due, patients, voiding
 from cloud_ingest.stores.records.alerts import Desk
+from cloud_ingest.stores.records.criteria import Criteria, VoidReport
 from cloud_ingest.stores.records.ingest import Ingester
 from cloud_ingest.stores.records.ledger import answer
 from cloud_ingest.stores.records.open import Opened, open_store, reading, release, writing
@@ -148,6 +149,19 @@ class Records:
         """Give a reading of the inbox to a patient, run that patient's rules, queue its points anew. Raises ValueError."""
         with writing(self.engine) as connection:
             return assign.assign(connection, self._desk(), key, patient, who)
+
+    def void(
+        self, criteria: Criteria, who: str, reason: str
+    ) -> tuple[VoidReport, tuple[News, ...]]:
+        """Take the readings of faulty devices out, for good, and run the rules as though they had never come. Raises ValueError.
+
+        One transaction a subject: it may be interrupted, and run again.
+        """
+        return voiding.void(self.engine, self._desk(), criteria, who, reason)
+
+    def would_void(self, criteria: Criteria, who: str, reason: str) -> VoidReport:
+        """What `void` would do. Changes nothing. Raises ValueError."""
+        return voiding.would_void(self.engine, self._desk(), criteria, who, reason)
 
     def counts(self) -> dict[str, int]:
         """How many rows stand in each table, and what was parked beyond the quota: for `ingest status`."""

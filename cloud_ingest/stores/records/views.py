@@ -8,6 +8,8 @@ from typing import Protocol
 import msgspec
 from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
 
+from cloud_ingest.rules.state import decode_state
+from cloud_ingest.stores.records.criteria import Voided, Voiding
 from cloud_ingest.stores.records.journal import JournalRow, read_rows
 from cloud_ingest.stores.records.open import reading
 from cloud_ingest.stores.records.schema import (
@@ -22,6 +24,9 @@ from cloud_ingest.stores.records.schema import (
     parked,
     patients,
     projection,
+    rule_state,
+    voided,
+    voidings,
 )
 from gateway.model.alert import AlertState
 from gateway.wire.status import Status, decode_status
@@ -81,6 +86,7 @@ class AlertEvent:
     at_us: int
     what: str
     who: str
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,12 @@ class RecordsViews:
 
     def events(self, alert: str) -> Sequence[AlertEvent]:
         """What happened to an alert, oldest first."""
-        columns = (alert_events.c.at_us, alert_events.c.what, alert_events.c.who)
+        columns = (
+            alert_events.c.at_us,
+            alert_events.c.what,
+            alert_events.c.who,
+            alert_events.c.why,
+        )
         query = select(*columns).where(alert_events.c.alert == alert).order_by(alert_events.c.id)
         with reading(self.engine) as connection:
             return tuple(AlertEvent(*row) for row in connection.execute(query))
@@ -272,6 +283,40 @@ class RecordsViews:
         return {
             row.key: Placed(rows[row.journal], row.position) for row in found if row.journal in rows
         }
+
+    def kinds_judged(self, subject: str) -> Sequence[str]:
+        """The kinds of the subject's last readings, as the rules remember them."""
+        query = select(rule_state.c.state).where(rule_state.c.subject == subject)
+        with reading(self.engine) as connection:
+            state = decode_state(connection.execute(query).scalar())
+        return sorted({entry.kind for entry in state.recent})
+
+    def voided(self, wanted: Iterable[str]) -> Mapping[str, Voided]:
+        """Of these readings, those that were voided, and why."""
+        return {one.key: one for one in self._voided(voided.c.key.in_(sorted(set(wanted))))}
+
+    def voided_of(self, subject: str, since_us: int, limit: int) -> Sequence[Voided]:
+        """The newest readings of a subject that were voided."""
+        mine = (voided.c.subject == subject) & (voided.c.measured_us >= since_us)
+        return self._voided(mine, limit)
+
+    def voidings(self) -> Sequence[Voiding]:
+        """Every run that voided readings, newest first."""
+        with reading(self.engine) as connection:
+            rows = connection.execute(select(voidings).order_by(voidings.c.id.desc())).mappings()
+            return tuple(Voiding(**row) for row in rows)
+
+    def _voided(self, which: ColumnElement[bool], limit: int = KEYS_MAX) -> Sequence[Voided]:
+        columns = (voided.c.key, voided.c.journal, voided.c.position)
+        query = (
+            select(*columns, voidings.c.begun_us, voidings.c.who, voidings.c.reason)
+            .join(voidings, voidings.c.id == voided.c.voiding)
+            .where(which)
+            .order_by(voided.c.measured_us.desc(), voided.c.key)
+            .limit(limit)
+        )
+        with reading(self.engine) as connection:
+            return tuple(Voided(*row) for row in connection.execute(query))
 
     def _rows(self, wanted: set[int]) -> Mapping[int, JournalRow]:
         with self._lock:

@@ -147,7 +147,7 @@ class Ward:
             render(told, fate)
             for row in read_rows(self.records.engine, ids).values()
             for told, fate in zip(row.observations, row.fates, strict=True)
-            if told is not None and fate.outcome == "stored"
+            if told is not None and fate.counts
         ]
         assert self.series.write(points) == []
         with writing(self.records.engine) as connection:

@@ -99,7 +99,7 @@ async def test_a_reading_is_told_as_every_store_holds_it(site: Site) -> None:
         "kind": "blood_pressure",
         "journal": {
             "id": 2, "position": 0, "agent": "box-1", "epoch": w.EPOCH, "n": 2, "intact": True,
-            "outcome": "stored", "suspect_of": None, "conflict": False,
+            "outcome": "stored", "suspect_of": None, "conflict": False, "voided": None,
         },
         "keyed": True,
         "flags": [{"rule": "BP-CRISIS", "severity": "high", "shown": "192/124 mm[Hg]", "how": "live", "confirmed": True}],

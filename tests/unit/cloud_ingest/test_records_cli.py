@@ -4,11 +4,12 @@ import subprocess
 import sys
 import threading
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from cloud_ingest.record_cli import record_app
-from cloud_ingest.stores.records.schema import bindings, keys
+from cloud_ingest.cli import record_app
+from cloud_ingest.stores.records.schema import bindings, keys, voided
 
 
 @pytest.fixture
@@ -22,7 +23,11 @@ def record(kit, tmp_path):
         arguments = [*words[:2], "--settings", str(settings), *words[2:]]
         return CliRunner().invoke(record_app, arguments)
 
-    run.settings = settings
+    def plain(*words: str) -> Result:
+        arguments = [*words[:1], "--settings", str(settings), *words[1:]]
+        return CliRunner().invoke(record_app, arguments)
+
+    run.settings, run.plain = settings, plain
     return run
 
 
@@ -118,3 +123,29 @@ def test_the_command_works_while_an_ingester_files(kit, record):
     verdict = kit.send(50_000, kit.bp(130, 80, 90_000))
     assert verdict.readings == 1
     assert len(kit.records.unassigned(100_000)) == before, "the new one is the patient's"
+
+
+def test_readings_of_a_faulty_firmware_are_voided_once_a_person_agrees(kit, record):
+    kit.wearer(kit.meter)
+    bad = msgspec.structs.replace(kit.glucose("45", 3), model="Meter", firmware="1.3")
+    kit.send(1, bad, kit.glucose("100", 2))
+    words = ("void", "--firmware", "1.3", "--from", "2026-03-01", "--to", "2026-04-01")
+    why = ("--reason", "reads too low", "--by", "dr. lin")
+    dry = record.plain(*words, *why, "--dry-run")
+    assert dry.exit_code == 0, dry.output
+    assert "1 readings would be voided" in dry.output
+    assert "1 alerts end" in dry.output
+    assert "1 readings: not stated, not stated, not stated" in dry.output
+    asked = record.plain(*words, *why)
+    assert (asked.exit_code, "give --yes" in asked.output) == (2, True)
+    assert kit.rows(voided) == []
+    done = record.plain(*words, *why, "--yes")
+    assert "voiding 1: 1 readings voided by dr. lin, 1 alerts ended" in done.output
+    assert [row["key"] for row in kit.rows(voided)] == [bad.key]
+
+
+def test_a_voiding_that_names_no_device_is_refused(record):
+    words = ("void", "--from", "2026-03-01", "--to", "now", "--reason", "x")
+    done = record.plain(*words)
+    assert done.exit_code == 2
+    assert "nothing says whose readings" in done.output

@@ -1,0 +1,324 @@
+"""What becomes of a patient's alerts when readings are voided: as though they had never come. Inside somebody's transaction.
+
+An alert that other readings support stays, on their word; one that none supports ends, with the reason. What the voided
+readings hid comes to light, live only where it is recent enough now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+
+from cloud_ingest.rules.again import History, Told
+from cloud_ingest.rules.judge import SECOND_US, Finding
+from cloud_ingest.rules.thresholds import Rule
+from cloud_ingest.stores.records.alerts import (
+    LIVE,
+    SYSTEM,
+    UNCONFIRMED,
+    Desk,
+    Order,
+    end,
+    end_voided,
+    order_in_doubt,
+    order_of,
+    order_unconfirmed,
+    raise_alert,
+    unresolved,
+)
+from cloud_ingest.stores.records.schema import alert_events, alerts, due
+from gateway.model.alert import AlertState
+
+BELONGS = ("opened", "joined", "paged-late")  # events that name a reading of the alert
+
+
+@dataclass(slots=True)
+class Case:
+    """One patient: what the rules told with the voided readings, and what they tell without."""
+
+    connection: Connection
+    desk: Desk
+    patient: str
+    voided: frozenset[str]
+    before: History
+    after: History
+    who: str
+    reason: str
+    ended: list[str] = field(default_factory=list[str])
+    changed: list[str] = field(default_factory=list[str])
+
+
+def settle(case: Case) -> None:
+    """End, keep, or raise what follows from the difference. `case` says afterwards which alerts it touched."""
+    for rules in case.desk.thresholds.rules.values():
+        for rule in rules:
+            _settle_rule(case, rule)
+    known = {rule.id for rules in case.desk.thresholds.rules.values() for rule in rules}
+    for held in _all_unresolved(case.connection, case.patient):
+        if held["condition"].removesuffix("?") not in known:  # a rule of an earlier table
+            keys = _keys(case.connection, held["id"])
+            if keys and keys <= case.voided:
+                _end(case, held["id"])
+
+
+def _settle_rule(case: Case, rule: Rule) -> None:
+    ended_since = _settle_sure(case, rule)
+    if rule.confirm is None and not _doubts(case, rule):
+        return
+    _settle_unsure(case, rule, ended_since)
+
+
+def _settle_sure(case: Case, rule: Rule) -> int | None:
+    """The alert of the condition itself. Since when it had stood, where it ends."""
+    before = {one.key for one, finding in case.before.of(rule.id) if _raises(finding)}
+    after = [(one, finding) for one, finding in case.after.of(rule.id) if _raises(finding)]
+    fresh = [(one, finding) for one, finding in after if one.key not in before]
+    held = unresolved(case.connection, case.patient, rule.id)
+    if held is None:
+        hidden = [pair for pair in fresh if not _was_seen(case, rule.id, pair[0].sitting.now_us)]
+        _raise_sure(case, rule, hidden)
+        return None
+    keys = _keys(case.connection, held["id"])
+    since_us = _since(case, keys, held)
+    lost = case.voided | (before - {one.key for one, _ in after})
+    stay = keys - lost
+    new = [pair for pair in fresh if pair[0].sitting.now_us >= since_us and pair[0].key not in keys]
+    if not stay and not new:
+        _end(case, held["id"])
+        return since_us
+    partners = {
+        partner
+        for one, finding in case.before.of(rule.id)
+        if one.key in keys
+        for partner in finding.partners
+    }
+    if (keys | partners) & lost or held["key"] in case.voided or new:
+        support = [pair for pair in after if pair[0].key in stay or pair in new]
+        if support:
+            _stand_on(case, rule, held, support)
+    return None
+
+
+def _stand_on(
+    case: Case,
+    rule: Rule,
+    held: RowMapping,
+    support: Sequence[tuple[Told, Finding]],
+) -> None:
+    """Let an alert rest on the readings that are left. What was live by a voided one alone is a late finding again."""
+    live = [pair for pair in support if pair[1].alert_live]
+    if held["state"] == AlertState.OPEN and held["how"] == LIVE and not live:
+        _end(case, held["id"])
+        _raise_sure(case, rule, support)
+        return
+    told, finding = (live or support)[0]
+    assert finding.alert is not None
+    order = order_of(case.desk, finding, case.patient, told.key, finding.alert)
+    first = support[0][1]
+    values = _face(order, support[-1][0].key, len(first.partners) + len(support))
+    case.connection.execute(update(alerts).where(alerts.c.id == held["id"]).values(values))
+    case.changed.append(held["id"])
+
+
+def _raise_sure(
+    case: Case,
+    rule: Rule,
+    pairs: Sequence[tuple[Told, Finding]],
+) -> None:
+    for told, finding in pairs:
+        assert finding.alert is not None
+        order = order_of(case.desk, finding, case.patient, told.key, finding.alert)
+        live = finding.alert_live and _recent(case.desk, rule, finding.alert.at_us)
+        case.changed.append(raise_alert(case.connection, case.desk, replace(order, live=live)))
+    unsure = (
+        unresolved(case.connection, case.patient, rule.unconfirmed_condition) if pairs else None
+    )
+    if unsure is not None:
+        end(case.connection, case.desk, unsure["id"], SYSTEM, pairs[-1][0].key)
+        case.changed.append(unsure["id"])
+
+
+def _settle_unsure(case: Case, rule: Rule, ended_since: int | None) -> None:
+    """The alert of a condition that no second reading confirmed."""
+    held = unresolved(case.connection, case.patient, rule.unconfirmed_condition)
+    lone = {one.key: (one, finding) for one, finding in case.after.of(rule.id)}
+    if held is not None:
+        keys = _keys(case.connection, held["id"])
+        left = keys - case.voided
+        stay = frozenset(key for key in left if not _answered_now(case, rule, key))
+        if not stay:
+            _end(case, held["id"])
+        elif stay != keys:
+            _stand_on_lone(case, rule, held, [lone[k] for k in lone if k in stay])
+    for told, finding in lone.values():
+        if finding.wait_until_us is not None and finding.wait_until_us > case.desk.now_us:
+            _wait(case.connection, case.patient, finding.wait_until_us, told.key)
+    if unresolved(case.connection, case.patient, rule.id) is not None:
+        return
+    condition = rule.unconfirmed_condition
+    known = _named(case.connection, case.patient, condition)
+    hushed = frozenset[str]() if ended_since is None else known.hushed(ended_since)
+    for key, (told, finding) in lone.items():
+        if key in hushed or (
+            key not in known.keys and _comes_to_light(case, rule, told, finding, ended_since)
+        ):
+            _raise_unsure(case, rule, told, finding)
+
+
+def _comes_to_light(
+    case: Case, rule: Rule, told: Told, finding: Finding, ended_since: int | None
+) -> bool:
+    """Whether a finding stands alone now, and was hidden by what was voided."""
+    if finding.doubted:
+        return ended_since is not None and told.sitting.now_us >= ended_since
+    confirm, wait_us = rule.confirm, finding.wait_until_us
+    if confirm is None or wait_us is None or case.after.confirmed.get((told.key, rule.id)):
+        return False
+    if case.after.second_came(told, finding, confirm):
+        return False
+    was = next(one for one in case.before.told if one.sitting == told.sitting)
+    was_finding = was.finding(rule.id)
+    if case.before.confirmed.get((told.key, rule.id)) and not was.suspect_of:
+        # Where somebody ended the alert that both stood on, this one was seen with it.
+        return ended_since is not None
+    stood = ended_since is not None and wait_us >= ended_since
+    second = was_finding is not None and case.before.second_came(was, finding, confirm)
+    return bool(was.suspect_of) or second or stood
+
+
+def _raise_unsure(case: Case, rule: Rule, told: Told, finding: Finding) -> None:
+    if finding.wait_until_us is not None and finding.wait_until_us > case.desk.now_us:
+        return  # the clock will tell
+    order = _unsure(case, rule, told, finding)
+    live = order.live and _recent(case.desk, rule, order.cause.at_us)
+    case.changed.append(raise_alert(case.connection, case.desk, replace(order, live=live)))
+
+
+def _unsure(case: Case, rule: Rule, told: Told, finding: Finding) -> Order:
+    if finding.doubted:
+        assert finding.alert is not None
+        return order_in_doubt(case.desk, finding, case.patient, told.key, finding.alert)
+    at_us = told.sitting.moment.at_us
+    return order_unconfirmed(
+        case.desk, rule, case.patient, told.key, at_us, shown=finding.shown, live=finding.live
+    )
+
+
+def _stand_on_lone(
+    case: Case,
+    rule: Rule,
+    held: RowMapping,
+    support: Sequence[tuple[Told, Finding]],
+) -> None:
+    live = [pair for pair in support if pair[1].live]
+    orders = [_unsure(case, rule, told, finding) for told, finding in (live or support)]
+    if held["state"] == AlertState.OPEN and held["how"] == LIVE and not live:
+        _end(case, held["id"])
+        case.changed += [raise_alert(case.connection, case.desk, order) for order in orders]
+        return
+    values = _face(orders[0], support[-1][0].key, len(support))
+    case.connection.execute(update(alerts).where(alerts.c.id == held["id"]).values(values))
+    case.changed.append(held["id"])
+
+
+def _face(order: Order, last_key: str, readings: int) -> dict[str, str | int]:
+    return {
+        "key": order.cause.key,
+        "shown": order.cause.shown,
+        "measured_us": order.cause.at_us,
+        "why": order.why,
+        "last_key": last_key,
+        "readings": readings,
+    }
+
+
+def _answered_now(case: Case, rule: Rule, key: str) -> bool:
+    """Whether a second reading counts now that did not before: it was held for a repeat of a voided one."""
+    if rule.confirm is None:
+        return False
+    for one, finding in case.after.of(rule.id):
+        if one.key == key and not finding.doubted:
+            was = next(old for old in case.before.told if old.sitting == one.sitting)
+            second = case.after.second_came(one, finding, rule.confirm)
+            return second and not case.before.second_came(was, finding, rule.confirm)
+    return False
+
+
+def _doubts(case: Case, rule: Rule) -> bool:
+    return any(finding.doubted for _, finding in case.before.of(rule.id))
+
+
+def _raises(finding: Finding) -> bool:
+    return finding.alert is not None and not finding.doubted
+
+
+def _recent(desk: Desk, rule: Rule, at_us: int) -> bool:
+    return desk.now_us - at_us <= desk.thresholds.live_for_s[rule.severity] * SECOND_US
+
+
+def _end(case: Case, alert: str) -> None:
+    end_voided(case.connection, case.desk, alert, case.who, case.reason)
+    case.ended.append(alert)
+
+
+def _since(case: Case, keys: frozenset[str], held: RowMapping) -> int:
+    judged = [one.sitting.now_us for one in case.before.told if one.key in keys]
+    return min([*judged, held["opened_us"]])
+
+
+def _keys(connection: Connection, alert: str) -> frozenset[str]:
+    mine = (alert_events.c.alert == alert) & alert_events.c.what.in_(BELONGS)
+    found = connection.execute(select(alert_events.c.key).where(mine)).scalars()
+    return frozenset(key for key in found if key is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The readings that alerts of one condition ever named. `ended`: for each that the system ended by a better one, when."""
+
+    keys: frozenset[str]
+    ended: Sequence[tuple[str, int]]
+
+    def hushed(self, since_us: int) -> frozenset[str]:
+        """Those of which the alert gave way since then."""
+        return frozenset(key for key, at_us in self.ended if at_us >= since_us)
+
+
+def _named(connection: Connection, patient: str, condition: str) -> _Named:
+    mine = (alerts.c.patient == patient) & (alerts.c.condition == condition)
+    query = select(alert_events).join(alerts, alerts.c.id == alert_events.c.alert).where(mine)
+    events = connection.execute(query.order_by(alert_events.c.id)).mappings().all()
+    by = {row["alert"]: row for row in events if row["what"] == "resolved"}
+    told = [row for row in events if row["what"] in BELONGS and row["key"] is not None]
+    gave_way = [
+        (row["key"], by[row["alert"]]["at_us"])
+        for row in told
+        if row["alert"] in by and by[row["alert"]]["who"] == SYSTEM
+    ]
+    return _Named(frozenset(row["key"] for row in told), gave_way)
+
+
+def _was_seen(case: Case, condition: str, at_us: int) -> bool:
+    """Whether an alert of the condition stood when this reading was judged, and a person has ended it since."""
+    mine = (alerts.c.patient == case.patient) & (alerts.c.condition == condition)
+    over = (alerts.c.opened_us <= at_us) & (alerts.c.resolved_us >= at_us)
+    found = case.connection.execute(select(alerts.c.id).where(mine & over)).scalars().all()
+    return any(alert not in case.ended for alert in found)
+
+
+def _all_unresolved(connection: Connection, patient: str) -> Sequence[RowMapping]:
+    mine = (alerts.c.patient == patient) & (alerts.c.state != AlertState.RESOLVED.value)
+    return connection.execute(select(alerts).where(mine).order_by(alerts.c.id)).mappings().all()
+
+
+def _wait(connection: Connection, patient: str, at_us: int, key: str) -> None:
+    mine = (due.c.subject == patient) & (due.c.what == UNCONFIRMED) & (due.c.about == key)
+    if connection.execute(select(due.c.id).where(mine)).first() is None:
+        row = {"subject": patient, "at_us": at_us, "what": UNCONFIRMED, "about": key}
+        connection.execute(insert(due), row)
+
+
+def forget_due(connection: Connection, subject: str, keys: Sequence[str]) -> None:
+    """Nothing waits any more for a second reading to one of these."""
+    mine = (due.c.subject == subject) & (due.c.what == UNCONFIRMED)
+    connection.execute(delete(due).where(mine & or_(*(due.c.about == key for key in keys))))

@@ -1,0 +1,412 @@
+"""Voiding: what a faulty firmware measured is kept and shown with the reason, and counts as though it had never come."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from cloud_ingest.projection import Projection, rebuild
+from cloud_ingest.stores.embedded import EmbeddedSeries
+from cloud_ingest.stores.fate import decode_fates
+from cloud_ingest.stores.records.criteria import Criteria
+from cloud_ingest.stores.records.projection import Tail
+from cloud_ingest.stores.records.schema import (
+    alert_events,
+    alerts,
+    due,
+    flags,
+    inbox,
+    journal,
+    ledger,
+    rule_state,
+    voided,
+    voidings,
+)
+from gateway.wire.receipts import Question
+
+GOOD, BAD = "2.0", "1.3"
+WHO, WHY = "dr. lin", "firmware 1.3 reads 40 mmHg too high"
+MINUTE = 60
+FOREVER = 10**16
+
+
+def by(firmware, seen):
+    return msgspec.structs.replace(seen, maker="ACME", model="Cuff", firmware=firmware)
+
+
+def faulty(kit, **more: object):
+    at = int(kit.now.timestamp() * 1e6)
+    day = 86_400_000_000
+    told = {"model": "Cuff", "firmware": BAD, "from_us": at - day, "to_us": at + day, **more}
+    return Criteria(**told)
+
+
+def void(kit, **more: object):
+    return kit.records.void(faulty(kit, **more), WHO, WHY)[0]
+
+
+def standing(kit):
+    """Unresolved alerts, and on which readings."""
+    names = ("condition", "state", "how", "severity", "key", "shown", "measured_us", "readings")
+    return sorted(
+        tuple(row[name] for name in (*names, "last_key"))
+        for row in kit.rows(alerts)
+        if row["state"] != "resolved"
+    )
+
+
+def flagged(kit):
+    return sorted(tuple(v for name, v in row.items() if name != "id") for row in kit.rows(flags))
+
+
+def remembered(kit):
+    """Rule states, but for the slots of the time series: one that was used stays used."""
+    states = [(row["subject"], msgspec.json.decode(row["state"])) for row in kit.rows(rule_state)]
+    told = [(s, state.get("recent", []), state.get("crossings", [])) for s, state in states]
+    return sorted(one for one in told if one[1] or one[2])
+
+
+def waiting(kit):
+    return sorted(
+        (row["subject"], row["at_us"], row["about"])
+        for row in kit.rows(due)
+        if row["what"] == "unconfirmed"
+    )
+
+
+def story(kit):
+    return [(row["what"], row["who"], row["why"]) for row in kit.rows(alert_events)]
+
+
+def test_an_alert_that_stands_on_a_voided_reading_alone_ends_with_the_reason(kit):
+    patient = kit.wearer(kit.meter)
+    kit.send(1, by(BAD, kit.glucose("45", 1)))
+    (alert,) = kit.rows(alerts)
+    report = void(kit)
+    assert (report.readings, report.patients, report.ended) == (1, (patient,), (alert["id"],))
+    assert kit.rows(alerts)[0]["state"] == "resolved"
+    assert story(kit)[-1] == ("voided", WHO, WHY)
+    assert (standing(kit), flagged(kit), remembered(kit)) == ([], [], [])
+
+
+def test_an_alert_that_another_reading_supports_stays_on_its_word(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, by(BAD, kit.glucose("40", 9)), by(GOOD, kit.glucose("45", 1)))
+    good = kit.glucose("45", 1).key
+    assert void(kit).ended == ()
+    (alert,) = kit.rows(alerts)
+    told = (alert["state"], alert["key"], alert["shown"], alert["readings"], alert["last_key"])
+    assert told == ("open", good, "45 mg/dL", 1, good)
+    assert [row["key"] for row in kit.rows(flags)] == [good]
+
+
+def test_a_pair_with_one_voided_reading_confirms_no_more(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
+    kit.send(2, by(BAD, kit.bp(185, 121, 2)))
+    void(kit)
+    assert standing(kit) == []
+    assert [(row["key"], row["confirmed"]) for row in kit.rows(flags)] == [
+        (kit.bp(192, 124, 6).key, False)
+    ]
+    kit.clock.advance(5 * MINUTE)
+    kit.records.act_on_due(kit.clock.now())
+    ((condition, state, how, severity, *_),) = standing(kit)
+    assert (condition, state, how, severity) == ("BP-CRISIS?", "open", "live", "medium")
+
+
+def test_what_was_hidden_for_hours_comes_to_light_late_and_pages_nobody(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(GOOD, kit.bp(192, 124, 6)), by(BAD, kit.bp(185, 121, 2)))
+    kit.clock.advance(180 * MINUTE)
+    kit.records.act_on_due(kit.clock.now())
+    void(kit)
+    ((condition, state, how, *_),) = standing(kit)
+    assert (condition, state, how) == ("BP-CRISIS?", "late", "late")
+
+
+def test_a_normal_reading_that_answered_a_crisis_answers_no_more_once_voided(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(GOOD, kit.bp(192, 124, 6)), by(BAD, kit.bp(121, 80, 2)))
+    kit.clock.advance(5 * MINUTE)
+    kit.records.act_on_due(kit.clock.now())
+    assert standing(kit) == []
+    void(kit)
+    assert [row[0] for row in standing(kit)] == ["BP-CRISIS?"]
+
+
+def test_what_was_taken_for_a_repeat_of_a_voided_reading_is_judged_for_itself(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, by(BAD, kit.glucose("45", 3)))
+    kit.send(2, by(GOOD, kit.glucose("45", 2, arrival="b1", transport="usb")))
+    assert decode_fates(kit.rows(journal)[1]["fate"])[0].suspect_of
+    void(kit)
+    assert decode_fates(kit.rows(journal)[1]["fate"])[0].suspect_of == ""
+    ((_, state, _, _, key, *_),) = standing(kit)
+    assert (state, key) == ("open", kit.glucose("45", 2, arrival="b1", transport="usb").key)
+
+
+def test_what_a_voided_reading_alone_made_live_is_a_late_finding_again(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, by(GOOD, kit.glucose("45", 181)), by(BAD, kit.glucose("40", 1)))
+    assert [row[1] for row in standing(kit)] == ["open"]
+    void(kit)
+    ((_, state, how, _, key, *_),) = standing(kit)
+    assert (state, how, key) == ("late", "late", kit.glucose("45", 181).key)
+    assert ("voided", WHO, WHY) in story(kit)
+
+
+def test_what_a_person_ended_is_not_raised_again(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(GOOD, kit.bp(192, 124, 6)), by(BAD, kit.bp(185, 121, 2)))
+    kit.records.resolve(kit.rows(alerts)[0]["id"], "nurse zhao")
+    kit.clock.advance(20 * MINUTE)
+    void(kit)
+    assert standing(kit) == []
+    assert [row["state"] for row in kit.rows(alerts)] == ["resolved"]
+
+
+def test_an_acknowledged_alert_that_others_support_stays_acknowledged(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, by(BAD, kit.glucose("40", 9)), by(GOOD, kit.glucose("45", 1)))
+    kit.records.acknowledge(kit.rows(alerts)[0]["id"], "nurse zhao")
+    void(kit)
+    assert [row[1] for row in standing(kit)] == ["acknowledged"]
+
+
+def test_receipts_repeats_and_digests_are_as_they_were(kit):
+    seen = [by(BAD, kit.glucose("45", 3)), by(GOOD, kit.glucose("100", 2))]
+    payload = kit.payload(1, *seen)
+    kit.wearer(kit.meter)
+    (first,) = kit.ingest(payload)
+    held = kit.records.answer("box-1", Question(nonce="q"))
+    numbers, bytes_held = kit.rows(ledger), [row["payload"] for row in kit.rows(journal)]
+    void(kit)
+    assert kit.rows(ledger) == numbers
+    assert [row["payload"] for row in kit.rows(journal)] == bytes_held
+    assert kit.records.answer("box-1", Question(nonce="q")) == held
+    (again,) = kit.ingest(payload)
+    assert again.receipt == first.receipt
+    recut = kit.send(9, seen[0])  # under another number
+    assert (recut.receipt.duplicates, recut.readings) == ([9], 0)
+    assert standing(kit) == [], "a repeat of a voided reading alarms nobody"
+
+
+def test_a_voided_reading_waits_in_no_inbox(kit):
+    kit.send(1, by(BAD, kit.glucose("45", 3)), by(GOOD, kit.glucose("46", 2)))
+    report = void(kit)
+    assert (report.readings, report.patients, report.devices) == (1, (), 1)
+    assert [row["key"] for row in kit.rows(inbox)] == [kit.glucose("46", 2).key]
+
+
+def test_a_reading_that_was_given_to_a_patient_is_voided_there(kit):
+    patient = kit.wearer()
+    bad = by(BAD, kit.glucose("45", 3))
+    kit.send(1, bad)
+    kit.records.assign(bad.key, patient, "nurse zhao")
+    assert len(standing(kit)) == 1
+    assert void(kit).patients == (patient,)
+    assert (standing(kit), flagged(kit)) == ([], [])
+
+
+def test_points_go_and_no_rebuild_brings_them_back(kit, tmp_path):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(BAD, kit.bp(160, 90, 6)), by(GOOD, kit.bp(120, 80, 6)))
+    series = EmbeddedSeries(tmp_path / "series.sqlite")
+    tail = Tail(kit.records.engine, "embedded", kit.clock)
+    projection = Projection(tail, series, tmp_path / "projection.lock", kit.clock)
+
+    def shown() -> list[object]:
+        while projection.once():
+            pass
+        points = series.scan("blood_pressure", None, -FOREVER, 1_000)
+        return [point.fields["systolic"] for point in points]
+
+    assert sorted(shown()) == [120.0, 160.0]
+    void(kit)
+    assert shown() == [120.0]
+    rebuild(projection, tail, lambda: None, lambda _done, _of: None)
+    assert shown() == [120.0]
+    series.close()
+
+
+def test_only_what_all_criteria_name_is_voided(kit):
+    kit.wearer(kit.meter)
+    kit.send(
+        1,
+        by(BAD, kit.glucose("100", 5)),
+        by(BAD, kit.glucose("101", 60 * 30)),  # measured the day before
+        by(GOOD, kit.glucose("102", 4)),
+        kit.glucose("103", 3),  # its device stated nothing
+        msgspec.structs.replace(by(BAD, kit.glucose("104", 2)), model="Meter"),
+    )
+    report = void(kit)
+    assert [row["key"] for row in kit.rows(voided)] == [kit.glucose("100", 5).key]
+    assert report.others == {
+        ("ACME", "Cuff", GOOD): 1,
+        ("", "", ""): 1,
+        ("ACME", "Meter", BAD): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"model": None, "firmware": None}, "nothing says whose"),
+        ({"to_us": 0}, "--from is not before --to"),
+    ],
+)
+def test_criteria_that_mean_everything_or_nothing_are_refused(kit, wrong, why):
+    with pytest.raises(ValueError, match=why):
+        void(kit, **wrong)
+    assert kit.rows(voidings) == []
+
+
+def test_the_audit_row_says_who_when_what_why_and_how_many(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, by(BAD, kit.glucose("45", 3)))
+    void(kit)
+    (row,) = kit.rows(voidings)
+    assert (row["who"], row["reason"], row["readings"], row["alerts"]) == (WHO, WHY, 1, 1)
+    assert msgspec.json.decode(row["criteria"])["firmware"] == BAD
+    assert row["begun_us"] == row["finished_us"] == int(kit.now.timestamp() * 1e6)
+
+
+def test_a_second_run_finds_nothing(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, by(BAD, kit.glucose("45", 3)))
+    void(kit)
+    events = story(kit)
+    assert (void(kit).readings, story(kit)) == (0, events)
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(kit):
+    kit.wearer(kit.cuff, kit.meter)
+    kit.send(1, by(BAD, kit.glucose("45", 3)), by(BAD, kit.bp(192, 124, 6)))
+    tables = (alerts, alert_events, flags, due, journal, rule_state, voided, voidings)
+    before = [kit.rows(table) for table in tables]
+    would = kit.records.would_void(faulty(kit), WHO, WHY)
+    assert [kit.rows(table) for table in tables] == before
+    done = void(kit)
+    assert (would.readings, would.patients, would.ended) == (2, done.patients, done.ended)
+
+
+ONE = st.tuples(
+    st.sampled_from(["crisis", "calm", "low", "fine", "repeat", "doubt"]),
+    st.sampled_from([0, 2, 4, 7, 9, 11, 190, 193, 197]),  # minutes ago: live, or late
+    st.booleans(),  # by the faulty firmware
+    st.sampled_from([0, 0, 1, 3, 6]),  # minutes until the next one comes
+)
+
+
+def reading(kit, n, what, ago):
+    """The n-th reading, as it comes `ago` minutes after it was measured."""
+    ago -= (kit.clock.now() - kit.now).total_seconds() / 60
+    match what:
+        case "crisis":
+            return kit.bp(185, 121, ago, sequence=n)
+        case "calm":
+            return kit.bp(121, 80, ago, sequence=n)
+        case "low":
+            return kit.glucose("45", ago, sequence=n)
+        case "repeat":
+            return kit.glucose("45", ago, arrival=f"{n}", transport="usb")
+        case "doubt":
+            return kit.glucose("44", ago, sequence=n, marks=("sample_size_insufficient",))
+        case _:
+            return kit.glucose("100", ago, sequence=n)
+
+
+def live_through(kit, steps, *, without_faulty):
+    """What comes, and each minute what a clock triggers."""
+    for n, (what, ago, bad, pause) in enumerate(steps):
+        seen = by(BAD if bad else GOOD, reading(kit, n, what, ago))
+        if not (bad and without_faulty):
+            kit.send(n + 1, seen)
+        for _ in range(pause):
+            kit.clock.advance(MINUTE)
+            kit.records.act_on_due(kit.clock.now())
+
+
+def same_patient(kit, patient, rows):
+    return [tuple("PATIENT" if value == patient else value for value in row) for row in rows]
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=st.lists(ONE, min_size=1, max_size=7))
+def test_voiding_equals_never_having_had_them(new_kit, steps):
+    worlds = []
+    for without in (False, True):
+        kit = new_kit()
+        patient = kit.wearer(kit.cuff, kit.meter)
+        live_through(kit, steps, without_faulty=without)
+        if not without:
+            void(kit)
+        ends = []
+        for minutes in (0, 15):
+            for _ in range(minutes):
+                kit.clock.advance(MINUTE)
+                kit.records.act_on_due(kit.clock.now())
+            rows = (flagged(kit), remembered(kit), standing(kit), waiting(kit))
+            ends.append([same_patient(kit, patient, told) for told in rows])
+        worlds.append(ends)
+        kit.records.close()
+    assert worlds[0] == worlds[1]
+
+
+VOID = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from conftest import Kit
+from test_voiding import void
+from cloud_ingest.stores.records import voiding
+kit = Kit.__new__(Kit)
+from gateway.runtime.clock import ManualClock
+from conftest import NOW
+kit.clock, kit.path = ManualClock(NOW), Path(sys.argv[1])
+kit.records = kit.open(sole_ingester=False)
+print("ready", flush=True)
+void(kit)
+print("done", flush=True)
+"""
+
+
+def test_killed_in_the_middle_and_run_again_it_ends_the_same(kit, tmp_path):
+    devices = [f"{n:02x}" * 10 for n in range(1, 40)]
+    for n, device in enumerate(devices):
+        patient = kit.records.add_patient(f"Patient {n}")
+        kit.records.bind(patient.id, device, since=None)
+        seen = [kit.glucose(str(40 + k), 1 + k, device=device) for k in range(8)]
+        kit.send(1 + 8 * n, *(by(BAD, one) for one in seen[:6]), *(by(GOOD, s) for s in seen[6:]))
+    here = str(Path(__file__).parent)
+    kills = 0
+    for wait_s in (0.05, 0.1, 0.2, 0.4, 60):
+        process = subprocess.Popen(
+            [sys.executable, "-c", VOID, str(kit.path), here], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        try:
+            process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.stdout.close()
+        process.wait()
+    assert kills
+    assert len(kit.rows(voided)) == 6 * len(devices)
+    assert all(row["finished_us"] is not None for row in kit.rows(voidings))
+    assert sum(row["readings"] for row in kit.rows(voidings)) == 6 * len(devices)
+    assert [row[7] for row in standing(kit)] == [2] * len(devices)
+    with kit.records.engine.connect() as connection:
+        fates = [decode_fates(row.fate) for row in connection.execute(select(journal.c.fate))]
+    assert sum(bool(fate.voided) for row in fates for fate in row) == 6 * len(devices)
