@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from threading import Lock
 
 from cloud_ingest.stores.series import Point, Series
-from gateway.model.kinds import BLOOD_PRESSURE, BODY_WEIGHT, GLUCOSE, KETONE, MGDL_PER_MMOLL
+from gateway.model.kinds import (
+    BLOOD_PRESSURE,
+    BODY_WEIGHT,
+    GLUCOSE,
+    HEART_RATE,
+    KETONE,
+    MGDL_PER_MMOLL,
+    PULSE_OXIMETRY,
+)
 from gateway.runtime.clock import Clock
 from gateway.runtime.errors import StoreError
 
@@ -41,6 +49,8 @@ LIMITS = {
     GLUCOSE.name: Limits("value", (70.0, 180.0), (54.0,)),
     KETONE.name: Limits("value", None, ()),
     BODY_WEIGHT.name: Limits("weight", None, ()),
+    PULSE_OXIMETRY.name: Limits("spo2", None, ()),
+    HEART_RATE.name: Limits("heart_rate", None, ()),
 }
 # The same limits as they are published in mmol/L: a converted 70 (3.885) is not the printed 3.9.
 PUBLISHED_MMOL = {54.0: 3.0, 70.0: 3.9, 180.0: 10.0}

@@ -20,6 +20,7 @@ GLUCOSE_UNITS = ("mg/dL", "mmol/L")
 CONTROL = "control"  # the mark of a reading of control solution
 # Where and what blood a home meter is made for: said beside each value it would hide what matters.
 USUAL = frozenset({"capillary_whole_blood", "finger", "no_issues", "not_available"})
+WINDOW = "window_"
 SIGNS: Mapping[str, str] = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
 _COMPARISON = re.compile(r"(\w+) (>=|<=|<|>) ([\d.]+) (\S+)")
 
@@ -120,7 +121,12 @@ def limit_words(limit: str, words: Words, unit: str = "") -> str:
 def marks(observation: Observation, words: Words) -> Sequence[str]:
     """What the device marked, in words, and the context (before a meal), each once; what everybody expects is left unsaid."""
     told = [words.maybe("mark", mark) for mark in observation.marks]
-    context = [value for value in observation.context.values() if value not in USUAL]
+    # Of how many samples a summary was made is said where it is looked into, not beside each value.
+    context = [
+        value
+        for name, value in observation.context.items()
+        if value not in USUAL and not name.startswith(WINDOW)
+    ]
     return tuple(dict.fromkeys([*told, *(words.maybe("context", value) for value in context)]))
 
 

@@ -106,3 +106,8 @@ class Profile:
     users: int = 1
     quirks: frozenset[str] = frozenset()
     stream: StreamRule | None = None
+
+    @property
+    def told_once(self) -> bool:
+        """Whether what it tells is on the device no more: it deletes what was confirmed, or streams."""
+        return self.deletes_on_confirm or self.stream is not None

@@ -1,6 +1,6 @@
 """A visit to a strap or a watch: who it is, where it is worn, then its samples, summed up window by window. Pure."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 from drivers.gatt.heart_rate.codec import SUMMING, decode_location, sample
@@ -17,6 +17,7 @@ from gateway.sdk import (
     ReportFacts,
     Subscribe,
     UnitInfo,
+    VisitClosed,
 )
 
 MEASUREMENT, LOCATION = "measurement", "sensor_location"
@@ -29,14 +30,18 @@ class _Strap:
 
     def __init__(self, unit: UnitInfo, opened: Opened) -> None:
         self._profile, self._opened = unit.profile, opened
-        self._intro = Introduction(unit, opened)
+        self._intro = Introduction(unit, opened, self._told_unasked)
         self._stream = Stream(SUMMING, unit.profile, raw=unit.raw_stream)
         self._location: str | None = None
 
     def visit(self) -> Flow:
-        yield ReportFacts((yield from self._intro.facts()))
-        self._location = yield from self._locate()
-        yield Subscribe(MEASUREMENT)
+        try:
+            yield ReportFacts((yield from self._intro.facts()))
+            self._location = yield from self._locate()
+            yield Subscribe(MEASUREMENT)
+        except VisitClosed as closed:
+            yield from self._stream.tell_at_last(closed.at)
+            raise
         yield from follow(self._stream, {MEASUREMENT: self._hear}, self._profile, self._opened)
 
     def _locate(self) -> _Locating:
@@ -47,6 +52,11 @@ class _Strap:
             return None if data is None else decode_location(data)
         except PeerError:
             return None  # where it is worn is worth no visit
+
+    def _told_unasked(self, event: Event) -> Iterator[Command]:
+        # One that remembers its subscription tells before it is asked.
+        if isinstance(event, Received) and event.channel == MEASUREMENT:
+            yield from (command for command in self._hear(event) if command is not None)
 
     def _hear(self, event: Received) -> Hearing:
         return (yield from self._stream.hear(event, self._decode))
