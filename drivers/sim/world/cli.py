@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,7 @@ BLE_METERS = {Scenario.DEMO: 1, Scenario.KILL: 0}
 BLE_METERS_MAX = 32
 SCALES = {Scenario.DEMO: 1, Scenario.KILL: 0}
 SCALES_MAX = 16
+OXIMETERS_MAX = STRAPS_MAX = 16
 PORT_MAX = 65_535
 LINE_SPEED_MAX = 1000.0
 
@@ -76,6 +78,12 @@ BleMeters = Annotated[
 Scales = Annotated[
     int | None, typer.Option(min=0, max=SCALES_MAX, help="Default: 1 in demo, 0 in kill.")
 ]
+Oximeters = Annotated[
+    int, typer.Option(min=0, max=OXIMETERS_MAX, help="Pulse oximeters on the air.")
+]
+Straps = Annotated[
+    int, typer.Option(min=0, max=STRAPS_MAX, help="Scenario demo only: heart rate straps.")
+]
 LineSpeed = Annotated[
     float,
     typer.Option(
@@ -115,6 +123,8 @@ def ward(
     meters: Meters = None,
     ble_meters: BleMeters = None,
     scales: Scales = None,
+    oximeters: Oximeters = 0,
+    straps: Straps = 0,
     line_speed: LineSpeed = 1.0,
     zone: Zone = None,
     bluez: Bluez = False,
@@ -130,6 +140,7 @@ def ward(
         scales=scales,
         ble_meters=ble_meters,
     )
+    orders = replace(orders, oximeters=oximeters, straps=straps)
     setting = Setting(
         folder=folder,
         devices=_locked(plan(scenario, orders), secure or ()),
