@@ -18,7 +18,7 @@ from drivers.gatt.pulse_oximeter.codec import (
 )
 from drivers.gatt.pulse_oximeter.meaning import reading, sample, statuses
 from drivers.gatt.pulse_oximeter.sim import spot_check
-from gateway.contract.fields import Special
+from gateway.contract.fields import Special, StoredTime
 from gateway.contract.session import PeerError, Reading
 from gateway.model.quantity import Limit, Quantity
 
@@ -208,6 +208,32 @@ def test_a_clock_that_was_not_set_costs_the_time_alone() -> None:
     assert told.parts["spo2"] == Quantity(Decimal(97), "%")
     assert (told.taken, told.raw_time) == (None, "2017-01-01T00:00:03")
     assert told.marks == {"clock_not_set"}
+
+
+@pytest.mark.parametrize("text", ["0000-00-00T00:00:00", "2026-13-32T25:61:61"])
+def test_a_date_that_no_calendar_has_costs_the_time_alone(text: str) -> None:
+    time = StoredTime(None, text)
+    raw = spot_check({"spo2": Quantity(Decimal(97), "%")}, time)
+    told = reading(decode_spot_check(raw), raw, pushed=True)
+    assert told is not None
+    assert (told.taken, told.raw_time) == (None, text)
+    assert told.parts == {"spo2": Quantity(Decimal(97), "%")}
+    assert told.marks == {"not_available:pulse_rate"}
+
+
+@pytest.mark.parametrize("code", ["FF07", "0008", "0108"])
+def test_a_number_that_is_none_is_absent_and_marked(code: str) -> None:
+    raw = bytes.fromhex(f"00{code}4800")
+    told = reading(decode_spot_check(raw), raw, pushed=True)
+    assert told is not None
+    assert told.parts == {"pulse_rate": Quantity(Decimal(72), "/min")}
+    assert told.marks == {"not_available:spo2"}
+
+
+def test_reserved_bits_neither_raise_nor_mark() -> None:
+    told = sample(frame("plx-cont-all"))
+    assert told.marks == {"low_perfusion"}
+    assert sample(frame("plx-cont-rfu")).values["spo2"] == (Decimal(97),)
 
 
 def test_infinity_is_a_limit() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ from edge.settings import EdgeSettings
 from edge.unread import UnreadFrames
 from edge.visits import Unit
 from edge.window import Windows
+from gateway.contract.profile import Profile
 from gateway.contract.session import Read, Received, Refused, Subscribe, Write
 from gateway.model.observation import Observation, TimeMethod
 from gateway.runtime.clock import SystemClock
@@ -43,10 +44,12 @@ class Strap:
     """Tells of a few beats, and falls silent."""
 
     rates: tuple[int, ...] = RATES
+    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
         match command:
             case Subscribe(channel):
+                self.subscribed.set()
                 return [
                     Received(0.0, channel, encode_measurement(Measurement(one, True)))
                     for one in self.rates
@@ -62,18 +65,25 @@ async def outbox(tmp_path: Path) -> AsyncIterator[AsyncOutbox]:
     await outbox.close()
 
 
-async def visited(tmp_path: Path, outbox: AsyncOutbox, *, raw_stream: bool = False) -> Visited:
+async def visited(
+    tmp_path: Path,
+    outbox: AsyncOutbox,
+    *,
+    raw_stream: bool = False,
+    strap: Strap | None = None,
+    profile: Profile = STRAP,
+) -> Visited:
     box = Box(
         agent="box-1", data_dir=tmp_path, tenant_key=b"k" * 32, zone=ZoneInfo("UTC"), clock=SystemClock(),
         outbox=outbox, windows=Windows(), counters=Counters(), quarantine=Quarantine.open(tmp_path),
         unread=UnreadFrames(tmp_path), wake=lambda: None,
     )  # fmt: skip
     binding = Binding(
-        PLACE, "ble", STRAP, DRIVER, third_party=False, every_s=60, raw_stream=raw_stream
+        PLACE, "ble", profile, DRIVER, third_party=False, every_s=60, raw_stream=raw_stream
     )
 
     async def open_link(now):  # noqa: ANN202 the visit's own clock
-        return MemoryLink(Strap(), now)
+        return MemoryLink(strap or Strap(), now)
 
     return await Unit(box, binding).visit(
         open_link, Standing("gatt.heart_rate", PLACE, lasting=True)
@@ -120,6 +130,19 @@ async def test_a_second_visit_tells_nothing_of_the_first(
     await visited(tmp_path, outbox)
     await visited(tmp_path, outbox)
     assert len({one.key for one in await rows(outbox)}) == 2
+
+
+async def test_an_agent_that_is_stopped_in_a_window_loses_none_of_it(
+    tmp_path: Path, outbox: AsyncOutbox
+) -> None:
+    strap, patient = Strap(), replace(STRAP, quiet_s=60.0)
+    visiting = asyncio.create_task(visited(tmp_path, outbox, strap=strap, profile=patient))
+    await strap.subscribed.wait()
+    visiting.cancel()
+    await asyncio.gather(visiting, return_exceptions=True)
+
+    (one,) = await rows(outbox)
+    assert one.context["window_samples"] == str(len(RATES))
 
 
 def settings_of(raw_stream: object, profile: str = "polar/h10") -> EdgeSettings:
