@@ -35,6 +35,9 @@ SUMMARY = "summary"
 
 WINDOW_S = 60.0  # where the profile says nothing
 SAMPLES_MAX = 600  # in one window; a device that tells more often gets shorter ones
+UNFIT_RUN_MAX = (
+    5  # so many frames running that don't count: not every device says that it was taken off
+)
 RAW_OCTETS_MAX = 7_000  # of a window's frames: with one more, an observation still carries them
 LEAVE_S = 30.0  # so long before the deadline a visit ends by itself, and a window before that it looks for a place to
 
@@ -111,7 +114,7 @@ class _Window:
     def __init__(self, began: float) -> None:
         self.began = self.last = began
         self.frames: list[Kept] = []
-        self.octets = self.valid = 0
+        self.octets = self.valid = self.unfit_run = 0
         self.values: defaultdict[str, list[Decimal]] = defaultdict(list)
         self.counted: Counter[str] = Counter()
         self.marks: set[str] = set()
@@ -120,18 +123,17 @@ class _Window:
         self._lowest: tuple[Decimal, int] | None = None
         self._highest: tuple[Decimal, int] | None = None
 
-    def add(self, at: float, frame: bytes, sample: Sample | None, leading: str) -> None:
-        """Take a frame; None: it could not be read."""
+    def add(self, at: float, frame: bytes, sample: Sample, leading: str) -> None:
+        """Take a frame."""
         self.last = at
         ticks = min(_TICKS_MAX, max(0, round((at - self.began) * _TICKS_A_SECOND)))
         self.frames.append(Kept(ticks, frame))
         self.octets += len(frame)
-        if sample is None:
-            self.counted["unreadable"] += 1
-            return
         if sample.unfit is not None:
             self.counted[sample.unfit] += 1
+            self.unfit_run += 1
             return
+        self.unfit_run = 0
         self.valid += 1
         self._seconds.add(int(at - self.began))
         self.counted.update(sample.marks)
@@ -172,8 +174,8 @@ Hearing = Generator[Command | None, Event | None, bool]
 class Stream:
     """Gathers samples into windows, and tells of each in a commit of its own.
 
-    A window begins with a fit sample. It ends after `window_s`, where the sensor is on nobody any more, where it is full, and with
-    the visit. One without a fit sample is none.
+    A window begins with a fit sample. It ends after `window_s`, where the sensor is on nobody any more, or may be (UNFIT_RUN_MAX), where
+    it is full, and with the visit. One without a fit sample is none.
     """
 
     def __init__(self, summing: Summing, profile: Profile, *, raw: bool) -> None:
@@ -193,27 +195,27 @@ class Stream:
         """Take a frame. Whether it was a sample that counts."""
         try:
             sample = decode(event.data)
+            self._understood = True
         except PeerError as fault:
             # One frame that can't be read costs no other.
             self._fault = self._fault or PeerError(f"{event.channel} {event.data.hex()}: {fault}")
-            sample = None
-        self._understood = self._understood or sample is not None
-        if sample is not None and not sample.worn:
+            sample = Sample(unfit="unreadable")
+        if not sample.worn:
             yield from self.tell(event.at)
             return False
-        fit = sample is not None and sample.unfit is None
-        if self._window is None and fit:
+        if self._window is None and sample.unfit is None:
             self._window = _Window(event.at)
         if self._window is not None:
             self._window.add(event.at, event.data, sample, self._summing.leading)
             yield from self._end_of(self._window, event.at)
-        return fit
+        return sample.unfit is None
 
     def _end_of(self, window: _Window, at: float) -> Iterator[Command]:
         full = len(window.frames) >= SAMPLES_MAX or window.octets + 4 * len(window.frames) > (
             RAW_OCTETS_MAX
         )
-        if full or at - window.began >= self._window_s:
+        off = window.unfit_run >= UNFIT_RUN_MAX
+        if full or off or at - window.began >= self._window_s:
             yield from self.tell(at)
 
     def tell(self, at: float) -> Iterator[Command]:

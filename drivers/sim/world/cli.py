@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections.abc import Sequence
-from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
@@ -139,8 +138,9 @@ def ward(
         meters=meters,
         scales=scales,
         ble_meters=ble_meters,
+        oximeters=oximeters,
+        straps=straps,
     )
-    orders = replace(orders, oximeters=oximeters, straps=straps)
     setting = Setting(
         folder=folder,
         devices=_locked(plan(scenario, orders), secure or ()),
@@ -166,6 +166,8 @@ def _orders(
     meters: int | None,
     scales: int | None,
     ble_meters: int | None,
+    oximeters: int,
+    straps: int,
 ) -> Orders:
     if scenario is Scenario.DEMO and (cuffs is not None or meters is not None):
         raise typer.BadParameter("--cuffs and --meters are for --scenario kill; demo has its own")
@@ -176,8 +178,14 @@ def _orders(
         METERS if meters is None else meters,
         SCALES[scenario] if scales is None else scales,
         BLE_METERS[scenario] if ble_meters is None else ble_meters,
+        oximeters,
+        straps,
     )
-    if orders.cuffs + orders.meters + orders.scales + orders.ble_meters == 0:
+    if scenario is Scenario.KILL and straps:
+        raise typer.BadParameter(
+            "--straps is for --scenario demo: what no strap remembers can't be judged after a kill"
+        )
+    if orders.cuffs + orders.meters + orders.scales + orders.ble_meters + oximeters == 0:
         raise typer.BadParameter("a fleet of 0 devices measures nothing; give one")
     return orders
 

@@ -13,7 +13,7 @@ from drivers.gatt.heart_rate.sim import OFF_BODY, beats
 from drivers.gatt.introduction import SYSTEM_ID, TEXT_FACTS
 from drivers.gatt.pulse_oximeter import session as oximeter
 from drivers.gatt.pulse_oximeter.sim import FINGER_OUT, second
-from drivers.gatt.streaming import LEAVE_S, SAMPLES_MAX, SUMMARY, unpacked
+from drivers.gatt.streaming import LEAVE_S, SAMPLES_MAX, SUMMARY, UNFIT_RUN_MAX, unpacked
 from gateway.contract.profile import Profile
 from gateway.contract.replay import Played, converse, replay
 from gateway.contract.session import (
@@ -120,6 +120,14 @@ def test_the_frames_of_the_extremes_are_the_evidence() -> None:
 def test_two_people_are_never_in_one_window() -> None:
     told = heard(strap_of([*rate(60, 60), OFF_BODY, *rate(110, 110)]))
     assert [shown(one, "heart_rate") for one in told.readings] == [60, 110]
+    assert [shown(one, "heart_rate_highest") for one in told.readings] == [60, 110]
+
+
+@pytest.mark.parametrize(
+    "nothing", [bytes.fromhex("0000"), b"\x01"], ids=["searching", "unreadable"]
+)
+def test_a_device_that_cannot_say_that_it_was_taken_off_ends_a_window_too(nothing: bytes) -> None:
+    told = heard(strap_of([*rate(60), *[nothing] * UNFIT_RUN_MAX, *rate(110)]))
     assert [shown(one, "heart_rate_highest") for one in told.readings] == [60, 110]
 
 
