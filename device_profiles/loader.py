@@ -19,6 +19,7 @@ from gateway.contract.profile import (
     Range,
     SerialLine,
     ServiceData,
+    StreamRule,
 )
 from gateway.runtime.errors import ConfigError
 from gateway.runtime.plugins import distribution
@@ -202,6 +203,7 @@ def _profile(told: ProfileFile, name: str) -> Profile:
         deadline_s=told.deadline_s,
         settle_s=told.settle_s,
         users=told.users,
+        stream=StreamRule(told.stream.window_s) if told.stream else None,
     )
 
 

@@ -25,6 +25,7 @@ CHANNELS_MAX = 16
 MEMORY_MAX = 20_000
 DEADLINE_S_MAX = 900.0
 YEAR_S = 31_536_000
+VISIT_WINDOWS_MIN = 3  # a visit to a stream ends itself before its deadline, by a window and more
 
 Seconds = Annotated[float, Field(strict=True, ge=0, le=DEADLINE_S_MAX, allow_inf_nan=False)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -174,6 +175,12 @@ class RangeTable(_Table):
         return self
 
 
+class StreamTable(_Table):
+    """How long the samples are gathered that make one summary."""
+
+    window_s: Annotated[float, Field(strict=True, ge=10, le=300, allow_inf_nan=False)] = 60.0
+
+
 class ProfileFile(_Table):
     """One model of device. Its id is its place: `models/<maker>/<model>.toml`."""
 
@@ -197,6 +204,7 @@ class ProfileFile(_Table):
     deadline_s: Annotated[Seconds, Field(gt=0)] = 120.0
     settle_s: Seconds = 0.0
     users: Annotated[StrictInt, Field(ge=1, le=16)] = 1
+    stream: StreamTable | None = None
 
     @model_validator(mode="after")
     def _link_has_its_table(self) -> Self:
@@ -211,6 +219,10 @@ class ProfileFile(_Table):
             raise ValueError("link advert has no confirmation: deletes_on_confirm can't be")
         if self.quiet_s >= self.deadline_s:
             raise ValueError(f"quiet_s {self.quiet_s} is not below deadline_s {self.deadline_s}")
+        if self.stream and self.deadline_s < VISIT_WINDOWS_MIN * self.stream.window_s:
+            raise ValueError(
+                f"deadline_s {self.deadline_s} is below {VISIT_WINDOWS_MIN} windows of {self.stream.window_s} s"
+            )
         return self
 
     @model_validator(mode="after")

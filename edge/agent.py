@@ -164,7 +164,9 @@ def _work(agent: Agent) -> list[Coroutine[object, None, None]]:
         if agent.radio is not None and unit.binding.link == BLE:
             bell = agent.bells[unit.binding.place]
             visit = _by_radio(unit, agent.radio)
-            work.append(attend(bell, visit, agent.radio.turns, agent.box.clock, agent.rng))
+            streams = unit.binding.profile.stream is not None
+            turns = agent.radio.stream_turns if streams else agent.radio.turns
+            work.append(attend(bell, visit, turns, agent.box.clock, agent.rng))
         elif unit.binding.link == ADVERT:
             ear = agent.ears[unit.binding.place]
             work.append(overhear(ear, _by_ear(unit, ear), agent.rng))

@@ -30,6 +30,7 @@ class Binding:
     driver: Driver | None
     third_party: bool
     every_s: float
+    raw_stream: bool = False
 
 
 @dataclass(slots=True)
@@ -118,6 +119,13 @@ def _bound(device: DeviceSettings, where: str, offer: Offer, drivers: Drivers) -
             f"profile {profile.id} is for {'an' if profile.link == ADVERT else 'a'} {profile.link} link",
             'an address = "AA:BB:CC:DD:EE:FF"' if profile.link in BY_RADIO else 'a port = "/dev/…"',
         )
+    if device.raw_stream and profile.stream is None:
+        raise ConfigError(
+            where,
+            f"device at {device.place}: raw_stream",
+            f"profile {profile.id} has no stream",
+            "it nowhere but at a device that streams",
+        )
     return Binding(
         place=device.place,
         link=profile.link,
@@ -125,6 +133,7 @@ def _bound(device: DeviceSettings, where: str, offer: Offer, drivers: Drivers) -
         driver=drivers.load(profile.driver),
         third_party=drivers.third_party(profile.driver),
         every_s=float(device.every_s),
+        raw_stream=device.raw_stream,
     )
 
 

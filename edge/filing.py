@@ -109,7 +109,7 @@ class Filing:
 
     async def before_subscribing(self) -> None:
         """Raises StoreError, Misfit where a device that forgets would push what can't be kept."""
-        if not self._binding.profile.deletes_on_confirm:
+        if not self._binding.profile.told_once:
             return
         await self._device()
         used = (await self._box.outbox.status()).used
@@ -250,7 +250,7 @@ class Filing:
     ) -> int:
         now = datetime.fromtimestamp(self.now(), UTC)
         live = [is_live(o.time, o.source, now) for o in observations]
-        nowhere_else = self._binding.profile.deletes_on_confirm or self._binding.link == ADVERT
+        nowhere_else = self._binding.profile.told_once or self._binding.link == ADVERT
         tries = ACCEPT_TRIES_MAX if nowhere_else else 1
         for left in range(tries - 1, -1, -1):
             try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from random import Random
+from types import TracebackType
 from typing import Protocol
 
 from edge.links.ble_radio import Heard
@@ -15,6 +16,8 @@ from gateway.runtime.counters import Counters
 from gateway.runtime.errors import LinkError
 
 LINKS_MAX = 6  # at once: adapters rarely say how many they bear, and meters connect briefly
+# Of these, so many may be taken by devices that stream for minutes: a cuff that advertises for one must not wait for them.
+STREAMS_MAX = 4
 # A home may be silent for hours, so silence is no fault; but a scan that died looks the same, and starting it anew costs
 # nothing. Below this the air is left alone.
 SILENCE_S = 20.0
@@ -46,6 +49,33 @@ class Adapter(Protocol):
         ...
 
 
+class TwoTurns:
+    """A turn of a kind that may not take all turns: first one of its own, then one of all. Fair, as both are."""
+
+    def __init__(self, own: asyncio.Semaphore, common: asyncio.Semaphore) -> None:
+        """`own`: fewer than `common`."""
+        self._own, self._common = own, common
+
+    async def __aenter__(self) -> None:
+        """Wait for both."""
+        await self._own.acquire()
+        try:
+            await self._common.acquire()
+        except BaseException:
+            self._own.release()
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """Give both back."""
+        self._common.release()
+        self._own.release()
+
+
 class Radio:
     """Serves one adapter for as long as `run` runs. `trouble` says what is wrong with it, for people."""
 
@@ -65,6 +95,7 @@ class Radio:
         self._doubted = asyncio.Event()
         self._last_heard_s = 0.0
         self.turns = asyncio.Semaphore(LINKS_MAX)  # fair: first come, first served
+        self.stream_turns = TwoTurns(asyncio.Semaphore(STREAMS_MAX), self.turns)
         self.trouble: str | None = "not opened yet"
 
     async def run(self) -> None:

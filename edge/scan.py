@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -110,7 +111,7 @@ class Bells:
 async def attend(
     bell: Bell,
     visit: Callable[[Heard], Awaitable[Visited]],
-    turns: asyncio.Semaphore,
+    turns: AbstractAsyncContextManager[None],
     clock: Clock,
     rng: Random,
 ) -> None:

@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictInt,
     StrictStr,
     ValidationError,
@@ -171,6 +172,10 @@ class DeviceSettings(_Table):
         ge=EVERY_S_MIN,
         le=EVERY_S_MAX,
         description=f"seconds between two visits, {EVERY_S_MIN} to {EVERY_S_MAX}",
+    )
+    # What each sample costs stands in docs/adr/0020.
+    raw_stream: StrictBool = Field(
+        default=False, description="true to keep each sample of a device that streams, else false"
     )
 
     @model_validator(mode="after")

@@ -59,6 +59,7 @@ class Unit:
             cursor=cursor,
             facts=enrolled.facts if enrolled else {},
             zone_offset_s=filing.zone_offset_s(),
+            raw_stream=binding.raw_stream,
         )
         link = await open_link(arrivals.now)
         filing.reached(arrivals.now, lambda: driver.open(info))
@@ -95,10 +96,8 @@ class Unit:
         box.counters.add(f"visits.{ended.outcome.name.lower()}")
         box.counters.add("readings.new", filing.fresh)
         well = ended.outcome is Outcome.FINISHED or (
-            # Cuffs hang up by themselves when they have told all.
-            ended.outcome is Outcome.CLOSED
-            and filing.told > 0
-            and self.binding.profile.deletes_on_confirm
+            # Cuffs hang up by themselves when they have told all; what streams is carried out of reach.
+            ended.outcome is Outcome.CLOSED and filing.told > 0 and self.binding.profile.told_once
         )
         self.trouble = None if well else _in_words(ended)
         if filing.lost:

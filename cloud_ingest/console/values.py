@@ -29,6 +29,7 @@ GLUCOSE_UNITS = ("mg/dL", "mmol/L")
 CONTROL = "control"  # the mark of a reading of control solution
 # Where and what blood a home meter is made for: said beside each value it would hide what matters.
 USUAL = frozenset({"capillary_whole_blood", "finger", "no_issues", "not_available"})
+WINDOW = "window_"
 SIGNS: Mapping[str, str] = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 _COMPARISON = re.compile(r"(\w+) (>=|<=|<|>) ([\d.]+) (\S+)")
@@ -127,7 +128,8 @@ def marks(observation: Observation, words: Words) -> Sequence[str]:
         if _NUMBER.fullmatch(value)
         else words.maybe("context", value)
         for name, value in observation.context.items()
-        if value not in USUAL
+        # Of how many samples a summary was made is said where it is looked into, not beside each value.
+        if value not in USUAL and not name.startswith(WINDOW)
     ]
     return tuple(dict.fromkeys([*told, *context]))
 

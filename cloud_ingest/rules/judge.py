@@ -39,6 +39,9 @@ DOUBTED = frozenset(
 )
 # Equal content of one device within this time may be one measurement told twice.
 SUSPECT_WINDOW_S = 900
+# The summary of a stream says of which stretch of time it is: two that don't overlap by so much are two, however equal.
+SUMMARY = "summary"
+OVERLAP_S = -1
 # Where nothing bounds how old a reading is, it is compared with what was measured so long before it came.
 SUSPECT_REACH_S = 30 * 86_400
 # A first reading that comes when its time is nearly up still waits so long for a second on its way.
@@ -120,7 +123,8 @@ def judge(
         return Assessment(time_us, moment.at_us, "", (), state)
     sight = _Sight(thresholds, seen, moment.at_us, now_us)
     recent = _recent(seen, moment, live=sight.live(Severity.HIGH))
-    twin = _twin(state.recent, recent)
+    apart_s_max = OVERLAP_S if SUMMARY in seen.marks else SUSPECT_WINDOW_S
+    twin = _twin(state.recent, recent, apart_s_max * SECOND_US)
     findings = tuple(
         _finding(rule, sight, twin, state.crossings)
         for rule in thresholds.rules.get(seen.kind, ())
@@ -210,22 +214,22 @@ def _recent(seen: Observation, moment: When, *, live: bool) -> Recent:
     )
 
 
-def _twin(entries: Sequence[Recent], new: Recent) -> Recent | None:
+def _twin(entries: Sequence[Recent], new: Recent, apart_us_max: int) -> Recent | None:
     """The newest reading that this one may repeat."""
     for entry in reversed(entries):
-        if entry.content == new.content and _may_be_one(entry, new):
+        if entry.content == new.content and _may_be_one(entry, new, apart_us_max):
             return entry
     return None
 
 
-def _may_be_one(one: Recent, other: Recent) -> bool:
+def _may_be_one(one: Recent, other: Recent, apart_us_max: int) -> bool:
     if one.device != other.device or one.kind != other.kind or one.key == other.key:
         return False
     arrival = _by_arrival(one.key) or _by_arrival(other.key)
     if not arrival and one.transport == other.transport:
         return False
     apart_us = max(one.low_us, other.low_us) - min(one.high_us, other.high_us)
-    return apart_us <= SUSPECT_WINDOW_S * SECOND_US
+    return apart_us <= apart_us_max
 
 
 def _by_arrival(key: str) -> bool:

@@ -57,7 +57,7 @@ def crossed(act: Act) -> tuple[Rule, ...]:
     if act.marks & NEVER_ALARM:
         return ()
     parts = act.parts
-    if "weight" in parts:
+    if not {"value", "systolic"} & parts.keys():
         return ()
     if "value" in parts:
         return ("GLU-L2",) if _is_low(parts["value"]) else ()

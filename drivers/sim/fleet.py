@@ -11,7 +11,7 @@ from typing import Literal
 from drivers.sim.truth import AlertDue
 from gateway.model.quantity import Limit, Quantity
 
-Kind = Literal["blood_pressure", "glucose", "body_weight"]
+Kind = Literal["blood_pressure", "glucose", "body_weight", "pulse_oximetry", "heart_rate"]
 Rule = Literal["BP-CRISIS", "GLU-L2"]
 Security = Literal["none", "just_works", "passkey"]
 
@@ -28,6 +28,10 @@ _WEIGHT = range(1000, 2200)  # twentieths of a kilogram, as scales show them
 _PRESSURE_STEP = 7919
 _GLUCOSE_STEP = 77
 _WEIGHT_STEP = 389
+_SATURATION = range(94, 100)
+_RATE = range(52, 131)
+_SATURATION_STEP = 37
+_RATE_STEP = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,10 @@ def normal_values(kind: Kind, seed: str) -> Iterator[Mapping[str, Quantity | Lim
             return _normal_glucose(seed)
         case "body_weight":
             return _normal_weights(seed)
+        case "pulse_oximetry":
+            return _normal_saturations(seed)
+        case "heart_rate":
+            return _normal_rates(seed)
 
 
 def _normal_pressures(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
@@ -138,6 +146,20 @@ def _normal_weights(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
     for turn in count():
         steps = _WEIGHT[(first + turn * _WEIGHT_STEP) % len(_WEIGHT)]
         yield weight(f"{Decimal(5 * steps).scaleb(-2)}", "kg")
+
+
+def _normal_saturations(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
+    variety = len(_SATURATION) * len(_PULSE)
+    first = Random(seed).randrange(variety)  # noqa: S311 reproducible on purpose
+    for turn in count():
+        spo2, pulse = divmod((first + turn * _SATURATION_STEP) % variety, len(_PULSE))
+        yield saturation(_SATURATION[spo2], _PULSE[pulse])
+
+
+def _normal_rates(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
+    first = Random(seed).randrange(len(_RATE))  # noqa: S311 reproducible on purpose
+    for turn in count():
+        yield heart_rate(_RATE[(first + turn * _RATE_STEP) % len(_RATE)])
 
 
 def pressure(systolic: int, diastolic: int, pulse: int) -> Mapping[str, Quantity | Limit]:
@@ -178,3 +200,17 @@ def millimoles(shown: str) -> Mapping[str, Quantity | Limit]:
 def weight(shown: str, unit: str) -> Mapping[str, Quantity | Limit]:
     """What a scale shows, in `kg`, `lb` or `jin`."""
     return {"weight": Quantity(Decimal(shown), unit)}
+
+
+def saturation(spo2: int, pulse: int) -> Mapping[str, Quantity | Limit]:
+    """What an oximeter shows of a spot check."""
+    return {
+        "spo2": Quantity(Decimal(spo2), "%"),
+        "pulse_rate": Quantity(Decimal(pulse), "/min"),
+    }
+
+
+def heart_rate(rate: int) -> Mapping[str, Quantity | Limit]:
+    """What is told of a strap that was worn for some seconds at an even rate: a summary (docs/adr/0020)."""
+    even = Quantity(Decimal(rate), "/min")
+    return dict.fromkeys(("heart_rate", "heart_rate_lowest", "heart_rate_highest"), even)

@@ -15,6 +15,7 @@ from drivers.sim.fleet import (
     millimoles,
     normal_values,
     pressure,
+    saturation,
     weight,
 )
 from gateway.model.quantity import Limit
@@ -26,6 +27,7 @@ METER_HISTORY = 40
 FAST_CLOCK_S = 25 * 60
 SLOW_CLOCK_S = -95
 WEIGHING_S = 10.0  # a scale is lit for most of that
+WEARING_S = 30.0  # a strap is worn, and heard of or not, in that
 
 
 class Scenario(StrEnum):
@@ -45,6 +47,8 @@ class Orders:
     meters: int
     scales: int = 0
     ble_meters: int = 0
+    oximeters: int = 0
+    straps: int = 0
 
 
 def plan(scenario: Scenario, orders: Orders) -> tuple[Device, ...]:
@@ -65,6 +69,8 @@ def demo(orders: Orders) -> tuple[Device, ...]:
         _meter_ahead_of_time(orders),
         *(_ble_meter_with_a_past(number, orders) for number in _first(orders.ble_meters)),
         *(_scale_with_two_units(number, orders) for number in _first(orders.scales)),
+        *(_oximeter_with_a_past(number, orders) for number in _first(orders.oximeters)),
+        *(_strap_now_and_then(number, orders) for number in _first(orders.straps)),
     )
 
 
@@ -76,6 +82,7 @@ def kill(orders: Orders) -> tuple[Device, ...]:
         *(_meter(number, story) for number in _first(orders.meters)),
         *(_ble_meter(number, story) for number in _first(orders.ble_meters)),
         *(_scale(number, story) for number in _first(orders.scales)),
+        *(_oximeter(number, story) for number in _first(orders.oximeters)),
     ]
     return tuple(
         replace(device, rhythm=_rhythm(orders, device.serial, turn / len(makes)))
@@ -195,6 +202,23 @@ def _scale_with_two_units(number: int, orders: Orders) -> Device:
     return replace(_scale(number, story), acts=acts, rhythm=rhythm)
 
 
+def _oximeter_with_a_past(number: int, orders: Orders) -> Device:
+    story = "keeps its spot checks, the one of this night too; new ones all the time"
+    acts = (
+        Act(-DAY_S - 77, saturation(97, 66)),
+        Act(-5 * HOUR_S - 13, saturation(93, 58)),
+        Act(-900, saturation(96, 71)),
+    )
+    rhythm = _rhythm(orders, f"oximeter {number}", 1.1)
+    return replace(_oximeter(number, story), acts=acts, rhythm=rhythm)
+
+
+def _strap_now_and_then(number: int, orders: Orders) -> Device:
+    story = "streams while it is worn, some seconds each time: a summary"
+    calm = replace(orders, every_s=max(3 * orders.every_s, WEARING_S))
+    return replace(_strap(number, story), rhythm=_rhythm(calm, f"strap {number}", 0.3))
+
+
 def _past(who: str, seed: int, records: int, *, youngest_s: int) -> tuple[Act, ...]:
     """Normal measurements, about four a day, oldest first."""
     dice = Random(f"{seed} {who} past")  # noqa: S311 reproducible on purpose
@@ -270,5 +294,31 @@ def _scale(number: int, story: str) -> Device:
         profile="xiaomi/mi-scale-v2",
         kind="body_weight",
         place=f"5C:CA:D3:00:00:{number:02X}",
+        story=story,
+    )
+
+
+def _oximeter(number: int, story: str) -> Device:
+    return Device(
+        serial=f"VO300-{number:04d}",
+        maker="Virtual Oximeters",
+        model="VO-300",
+        firmware="1.0.0",
+        profile="generic/pulse-oximeter",
+        kind="pulse_oximetry",
+        place=f"C8:25:E4:00:00:{number:02X}",
+        story=story,
+    )
+
+
+def _strap(number: int, story: str) -> Device:
+    return Device(
+        serial=f"{number:08d}",
+        maker="Polar",
+        model="H10",
+        firmware="1.0.0",
+        profile="polar/h10",
+        kind="heart_rate",
+        place=f"C8:25:E5:00:00:{number:02X}",
         story=story,
     )

@@ -21,7 +21,9 @@ EPOCH_BY_DEFAULT = datetime(2000, 1, 1)  # noqa: DTZ001 a device's clock has no 
 HEX_OCTETS_MAX = 24
 MOST = 50_000  # no bound: that of the judge
 ADVERT = "advert"
+RACP = "racp"  # the channel by which memories are asked for
 CONTEXT = "context_"  # so begin marks and entries that say what is wrong with the context
+WINDOW = "window_"  # so begin entries of a summary that hang on when its samples arrived, and how many did
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,12 @@ class Case:
 
     @property
     def keeps(self) -> bool:
-        """Whether its device still has a record that went wrong on the way: a cuff has forgotten it, an advertiser never had a memory."""
-        return not self.profile.deletes_on_confirm and self.profile.link != ADVERT
+        """Whether its device still has a record that went wrong on the way: a cuff has forgotten it, an advertiser never had a memory.
+
+        Neither has a device that streams, and has no control point by which a memory could be asked for.
+        """
+        streams = self.profile.stream is not None and RACP not in self.profile.channels
+        return not (self.profile.deletes_on_confirm or streams or self.profile.link == ADVERT)
 
     def sample(self, number: int) -> Act:
         """A measurement in the usual unit."""
@@ -115,7 +121,8 @@ def filled(case: Case, manner: str = "", *, dead_clock: bool = True) -> Bench:
 
 def shape(reading: Reading) -> str:
     """All that a reading says, but for the frame it came in and how long that took."""
-    context = dict(sorted(reading.context.items()))
+    told = sorted(reading.context.items())
+    context = {name: value for name, value in told if not name.startswith(WINDOW)}
     return repr(replace(reading, raw=b"", context=context, within_s=None))
 
 
@@ -167,7 +174,8 @@ def measurements(readings: Sequence[Reading]) -> Counter[str]:
 
 
 def _tells_no_more(one: Reading, other: Reading) -> bool:
-    said = {(name, told) for name, told in one.context.items() if not name.startswith(CONTEXT)}
+    own = (CONTEXT, WINDOW)
+    said = {(name, told) for name, told in one.context.items() if not name.startswith(own)}
     return _measurement(one) == _measurement(other) and said <= set(other.context.items())
 
 

@@ -73,7 +73,11 @@ def both_ways(case: Case) -> Trials:
 
 def _there_and_back(case: Case, acts: Sequence[Act], label: str) -> Trials:
     bench = Bench(case)
-    measured = [_measured(act, bench.measure(act)) for act in acts]
+    stamped = [bench.measure(act) for act in acts]
+    dated = case.quality.dated
+    measured = [
+        _measured(act, at if dated else None) for act, at in zip(acts, stamped, strict=True)
+    ]
     went = bench.visit()
     told = [_told(reading, act) for reading, act in zip(went.readings, acts, strict=False)]
     why = fault(went, may_break_off=False)
@@ -87,7 +91,7 @@ def _there_and_back(case: Case, acts: Sequence[Act], label: str) -> Trials:
         yield Trial(f"{label}: {reading.raw.hex(' ')}", _not_echoed(case, reading))
 
 
-def _measured(act: Act, taken: datetime) -> str:
+def _measured(act: Act, taken: datetime | None) -> str:
     return _words(act.parts, taken, act.slot, act.marks)
 
 

@@ -20,7 +20,7 @@ class Quality(BaseModel):
 
     `units`: in which it can measure, as the device names them. `limits`: which parts it shows LO or HI for. `bad_times`: what
     its clock field can hold that is no moment (ISO 8601 text). `manners`: words by which `Subject.specimen` makes a device
-    that behaves otherwise. `checksummed`: its frames carry one. `exempt`: check -> reason; it must fail, else it is no exemption.
+    that behaves otherwise. `checksummed`: its frames carry one. `dated`: its records carry a time of their own. `exempt`: check -> reason; it must fail, else it is no exemption.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +34,7 @@ class Quality(BaseModel):
     manners: Annotated[Sequence[Word], Field(max_length=ENTRIES_MAX)] = ()
     control: StrictBool = False
     checksummed: StrictBool = False
+    dated: StrictBool = True
     exempt: Annotated[Mapping[Word, Reason], Field(max_length=ENTRIES_MAX)] = {}
 
 

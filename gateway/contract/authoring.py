@@ -37,7 +37,15 @@ Waiting = Generator[Command | None, Event | None, Event]
 
 
 class VisitClosed(Exception):  # noqa: N818 it is thrown into a flow to tell it, not raised as a fault
-    """The link is gone, or the visit's time is up. A flow that holds readings back may catch it and yield `Report`s; nothing else is heard."""
+    """The link is gone, or the visit's time is up. A flow that holds readings back may catch it and yield `Report`s; nothing else is heard.
+
+    `at`: when, by the box's clock.
+    """
+
+    def __init__(self, why: str = "", at: float = 0.0) -> None:
+        """As `Closed` says it."""
+        super().__init__(why)
+        self.at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ class _FlowSession:
         assert flow is not None  # `on` starts it
         try:
             if isinstance(event, Closed):
-                command = flow.throw(VisitClosed(event.why))
+                command = flow.throw(VisitClosed(event.why, event.at))
             else:
                 command = flow.send(event)
             while command is not None:

@@ -73,6 +73,13 @@ class ClockRule:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamRule:
+    """The device tells a sample about each second while it is worn, and keeps none: `window_s` of them make one summary."""
+
+    window_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One model of device. `id` is `maker/model` in lower case; `support` says what the claim rests on."""
 
@@ -98,3 +105,9 @@ class Profile:
     settle_s: float = 0.0
     users: int = 1
     quirks: frozenset[str] = frozenset()
+    stream: StreamRule | None = None
+
+    @property
+    def told_once(self) -> bool:
+        """Whether what it tells is on the device no more: it deletes what was confirmed, or streams."""
+        return self.deletes_on_confirm or self.stream is not None

@@ -165,12 +165,16 @@ class PeerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UnitInfo:
-    """The device that is visited. `zone_offset_s`: local time of the device = UTC + this, as far as the box knows."""
+    """The device that is visited. `zone_offset_s`: local time of the device = UTC + this, as far as the box knows.
+
+    `raw_stream`: the operator wants each sample of a stream kept, and pays for it.
+    """
 
     profile: Profile
     cursor: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
     zone_offset_s: int = 0
+    raw_stream: bool = False
 
 
 class Session(Protocol):

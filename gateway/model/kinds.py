@@ -53,8 +53,31 @@ BODY_COMPOSITION = Kind(
     },
 )
 BODY_TEMPERATURE = Kind("body_temperature", {"temperature": "Cel"})
-PULSE_OXIMETRY = Kind("pulse_oximetry", {"spo2": "%", "pulse_rate": "/min", "perfusion_index": "%"})
-HEART_RATE = Kind("heart_rate", {"heart_rate": "/min", "rr_interval": "ms"})
+# `_lowest` and `_highest` stand in summaries of a stream only (docs/adr/0020).
+PULSE_OXIMETRY = Kind(
+    "pulse_oximetry",
+    {
+        "spo2": "%",
+        "pulse_rate": "/min",
+        "perfusion_index": "%",
+        "spo2_lowest": "%",
+        "spo2_highest": "%",
+        "pulse_rate_lowest": "/min",
+        "pulse_rate_highest": "/min",
+    },
+)
+HEART_RATE = Kind(
+    "heart_rate",
+    {
+        "heart_rate": "/min",
+        "rr_interval": "ms",
+        "heart_rate_lowest": "/min",
+        "heart_rate_highest": "/min",
+        "rr_interval_lowest": "ms",
+        "rr_interval_highest": "ms",
+        "sdrr": "ms",
+    },
+)
 # Glucose of the interstitial fluid, which follows that of the blood by minutes: no blood glucose, and judged by rules of its own.
 CONTINUOUS_GLUCOSE = Kind("continuous_glucose", {"value": "mg/dL", "trend": "mg/dL/min"})
 

@@ -26,6 +26,7 @@ BLE_METERS = {Scenario.DEMO: 1, Scenario.KILL: 0}
 BLE_METERS_MAX = 32
 SCALES = {Scenario.DEMO: 1, Scenario.KILL: 0}
 SCALES_MAX = 16
+OXIMETERS_MAX = STRAPS_MAX = 16
 PORT_MAX = 65_535
 LINE_SPEED_MAX = 1000.0
 
@@ -76,6 +77,12 @@ BleMeters = Annotated[
 Scales = Annotated[
     int | None, typer.Option(min=0, max=SCALES_MAX, help="Default: 1 in demo, 0 in kill.")
 ]
+Oximeters = Annotated[
+    int, typer.Option(min=0, max=OXIMETERS_MAX, help="Pulse oximeters on the air.")
+]
+Straps = Annotated[
+    int, typer.Option(min=0, max=STRAPS_MAX, help="Scenario demo only: heart rate straps.")
+]
 LineSpeed = Annotated[
     float,
     typer.Option(
@@ -115,6 +122,8 @@ def ward(
     meters: Meters = None,
     ble_meters: BleMeters = None,
     scales: Scales = None,
+    oximeters: Oximeters = 0,
+    straps: Straps = 0,
     line_speed: LineSpeed = 1.0,
     zone: Zone = None,
     bluez: Bluez = False,
@@ -129,6 +138,8 @@ def ward(
         meters=meters,
         scales=scales,
         ble_meters=ble_meters,
+        oximeters=oximeters,
+        straps=straps,
     )
     setting = Setting(
         folder=folder,
@@ -155,6 +166,8 @@ def _orders(
     meters: int | None,
     scales: int | None,
     ble_meters: int | None,
+    oximeters: int,
+    straps: int,
 ) -> Orders:
     if scenario is Scenario.DEMO and (cuffs is not None or meters is not None):
         raise typer.BadParameter("--cuffs and --meters are for --scenario kill; demo has its own")
@@ -165,8 +178,14 @@ def _orders(
         METERS if meters is None else meters,
         SCALES[scenario] if scales is None else scales,
         BLE_METERS[scenario] if ble_meters is None else ble_meters,
+        oximeters,
+        straps,
     )
-    if orders.cuffs + orders.meters + orders.scales + orders.ble_meters == 0:
+    if scenario is Scenario.KILL and straps:
+        raise typer.BadParameter(
+            "--straps is for --scenario demo: what no strap remembers can't be judged after a kill"
+        )
+    if orders.cuffs + orders.meters + orders.scales + orders.ble_meters + oximeters == 0:
         raise typer.BadParameter("a fleet of 0 devices measures nothing; give one")
     return orders
 

@@ -19,7 +19,9 @@ from drivers.sim.world.bluez.serve import serve_bluez
 from drivers.sim.world.cuff import Cuff
 from drivers.sim.world.hci_tcp import serve_radio
 from drivers.sim.world.meter import Meter
+from drivers.sim.world.oximeter import Oximeter
 from drivers.sim.world.scale import Scale
+from drivers.sim.world.strap import Strap
 from drivers.sim.world.wearer import Diary, Wearable, Wearer, ended_within
 from gateway.runtime.clock import Clock
 from gateway.runtime.errors import ConfigError, StoreError
@@ -139,6 +141,10 @@ def _wearable(device: Device, setting: Setting, air: Air, diary: Diary) -> Weara
         return Cuff(device, setting.zone, air, diary)
     if device.kind == "body_weight":
         return Scale(device, setting.zone, air, diary)
+    if device.kind == "pulse_oximetry":
+        return Oximeter(device, setting.zone, air, diary)
+    if device.kind == "heart_rate":
+        return Strap(device, setting.zone, air, diary)
     if device.profile in BLE_METERS:
         return BleMeter(device, setting.zone, air, diary)
     port = _port(setting.folder, device)
@@ -166,7 +172,8 @@ def _row(folder: Path, device: Device) -> Mapping[str, str]:
         "kind": device.kind,
         "story": device.story,
     }
-    if device.kind == "blood_pressure" or device.profile in BLE_METERS:
+    connected = ("blood_pressure", "pulse_oximetry", "heart_rate")
+    if device.kind in connected or device.profile in BLE_METERS:
         return row | {"link": "ble", "address": device.place}
     if device.kind == "body_weight":
         return row | {"link": "advert", "address": device.place}
