@@ -7,6 +7,7 @@ from typing import Annotated, cast
 import typer
 
 from device_profiles.loader import load_profiles
+from drivers.scaffold.cli import new
 from drivers.testing.cli import check
 from gateway.contract.capture import Capture, CaptureError, parse
 from gateway.contract.profile import Profile
@@ -21,6 +22,7 @@ CAPTURE_BYTES_MAX = 100_000_000
 
 driver_app = typer.Typer(no_args_is_help=True, help="Drivers: how devices are talked to.")
 driver_app.command("check")(check)
+driver_app.command("new")(new)
 
 
 @driver_app.command("list")
