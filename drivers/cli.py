@@ -1,5 +1,6 @@
 """`vitalgate driver`: which drivers are installed, what one makes of a capture, and the checks. Talks to no device."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, cast
@@ -9,12 +10,13 @@ import typer
 from device_profiles.loader import load_profiles
 from drivers.scaffold.cli import new
 from drivers.testing.cli import check
+from drivers.testing.disk import keys_of
 from gateway.contract.capture import Capture, CaptureError, parse
 from gateway.contract.profile import Profile
 from gateway.contract.replay import Played, replay
-from gateway.contract.session import CONTRACT, Driver, Reading, UnitInfo
+from gateway.contract.session import CONTRACT, Driver, UnitInfo
 from gateway.contract.visit import Ending
-from gateway.model.quantity import Limit
+from gateway.contract.words import in_words
 from gateway.runtime.errors import ConfigError
 from gateway.runtime.plugins import DRIVERS, found
 
@@ -43,13 +45,17 @@ def list_drivers() -> None:
 def replay_capture(
     capture: Annotated[Path, typer.Argument(help="JSON lines, as recorded")],
     profile: Annotated[str, typer.Option(help="the capture's own without it")] = "",
+    keys: Annotated[
+        bool, typer.Option("--keys", help="the line that says so, for the capture's end, alone")
+    ] = False,
 ) -> None:
     """Play a capture and print the readings; exit status 1 where the visit broke off."""
     told = _read(capture)
     bound = _profile(told, capture, profile)
     driver = _driver(bound, capture)
-    played = replay(driver.open(UnitInfo(bound)), told.heard)
-    for line in _lines(played):
+    played = replay(driver.open(UnitInfo(bound, told.header.get("cursor") or None)), told.heard)
+    stated = json.dumps({"keys": keys_of(played.readings, bound)})
+    for line in [stated] if keys else _lines(played):
         print(line)
     raise typer.Exit(0 if played.ending in (Ending.FINISHED, Ending.CLOSED) else 1)
 
@@ -91,23 +97,7 @@ def _lines(played: Played) -> Iterator[str]:
     for clock in played.clocks:
         yield f"clock    {clock.shown:%Y-%m-%d %H:%M:%S}"
     for reading in played.readings:
-        yield _line(reading)
+        yield in_words(reading)
     yield f"{len(played.readings)} readings; visit {played.ending}" + (
         f": {played.error}" if played.error else ""
     )
-
-
-def _line(reading: Reading) -> str:
-    when = (
-        f"{reading.taken:%Y-%m-%d %H:%M:%S}"
-        if reading.taken
-        else f"time {reading.raw_time or 'unknown'}"
-    )
-    parts = ", ".join(
-        f"{name} {'beyond: ' + part.value if isinstance(part, Limit) else f'{part.number} {part.unit}'}"
-        for name, part in reading.parts.items()
-    )
-    rest = [f"user {reading.slot}"] if reading.slot else []
-    rest += [f"#{reading.ordinal}"] if reading.ordinal else []
-    rest += [f"{name}: {text}" for name, text in reading.context.items()]
-    return "  ".join((when, reading.kind, parts, *rest, *sorted(reading.marks)))
