@@ -12,6 +12,7 @@ from drivers.captures.cli import scrub
 from drivers.scaffold.cli import new
 from drivers.testing.cli import check
 from drivers.testing.disk import keys_of
+from drivers.testing.submit_cli import submit
 from gateway.contract.replay import Played, replay
 from gateway.contract.session import CONTRACT, Driver, UnitInfo
 from gateway.contract.visit import Ending
@@ -22,6 +23,7 @@ driver_app = typer.Typer(no_args_is_help=True, help="Drivers: how devices are ta
 driver_app.command("check")(check)
 driver_app.command("new")(new)
 driver_app.command("scrub")(scrub)
+driver_app.command("submit")(submit)
 
 
 @driver_app.command("list")

@@ -1,5 +1,6 @@
 """A vendor at a laptop with our wheel alone: `vitalgate driver new`, install, and all is green; then the bundle for a reviewer."""
 
+import json
 import subprocess
 import venv
 from pathlib import Path
@@ -43,20 +44,27 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Laptop:
     return Laptop(home)
 
 
-@pytest.mark.parametrize("shape", list(Shape))
-def test_what_is_made_is_green_as_soon_as_it_is_installed(laptop: Laptop, shape: Shape) -> None:
-    driver = f"newcomer.{shape}"
-    told = laptop.vitalgate(laptop.home, "driver", "new", driver, "--shape", shape)
-    assert told.returncode == 0, told.stderr
-    package = laptop.home / f"newcomer-{shape}"
+@pytest.fixture(scope="module")
+def packages(laptop: Laptop) -> Laptop:
+    """All three shapes, made and installed."""
+    for shape in Shape:
+        told = laptop.vitalgate(laptop.home, "driver", "new", f"newcomer.{shape}", "--shape", shape)
+        assert told.returncode == 0, told.stderr
+        package = laptop.home / f"newcomer-{shape}"
+        done(package, laptop.tool("pip"), "install", "-q", "-e", ".[test]")
+    return laptop
 
-    done(package, laptop.tool("pip"), "install", "-q", "-e", ".[test]")
-    tests = run(package, laptop.tool("pytest"), "-q")
-    checks = laptop.vitalgate(package, "driver", "check", driver)
+
+@pytest.mark.parametrize("shape", list(Shape))
+def test_what_is_made_is_green_as_soon_as_it_is_installed(packages: Laptop, shape: Shape) -> None:
+    driver = f"newcomer.{shape}"
+    package = packages.home / f"newcomer-{shape}"
+    tests = run(package, packages.tool("pytest"), "-q")
+    checks = packages.vitalgate(package, "driver", "check", driver)
     profile = f"src/newcomer_{shape}/profiles/models/newcomer/{shape}.toml"
-    lint = laptop.vitalgate(package, "profile", "lint", profile)
+    lint = packages.vitalgate(package, "profile", "lint", profile)
     captures = f"src/newcomer_{shape}/captures"
-    replay = laptop.vitalgate(package, "driver", "replay", f"{captures}/first.jsonl")
+    replay = packages.vitalgate(package, "driver", "replay", f"{captures}/first.jsonl")
 
     assert tests.returncode == 0, tests.stdout
     assert checks.returncode == 0, checks.stdout
@@ -64,3 +72,36 @@ def test_what_is_made_is_green_as_soon_as_it_is_installed(laptop: Laptop, shape:
     assert lint.stdout == "0 findings\n"
     assert replay.returncode == 0, replay.stdout
     assert "readings; visit finished" in replay.stdout
+
+
+def test_the_bundle_is_the_same_each_time_and_verifies_beside_the_package(packages: Laptop) -> None:
+    package = packages.home / "newcomer-flow"
+    for name in ("a.zip", "b.zip"):
+        told = packages.vitalgate(package, "driver", "submit", "newcomer.flow", "--out", name)
+        assert told.returncode == 0, told.stderr
+    verified = packages.vitalgate(package, "driver", "submit", "--verify", "a.zip")
+
+    assert (package / "a.zip").read_bytes() == (package / "b.zip").read_bytes()
+    assert "README.md" in told.stdout
+    assert verified.returncode == 0, verified.stdout
+    assert verified.stdout.endswith("checks as reported; tier conformant\n")
+
+    codec = package / "src" / "newcomer_flow" / "codec.py"
+    codec.write_text(codec.read_text() + "# changed\n")
+    other = packages.vitalgate(package, "driver", "submit", "--verify", "a.zip")
+    assert other.returncode == 1
+    assert other.stdout == "sources/codec.py is not what is installed here\n"
+
+
+def test_a_recorded_capture_is_not_given_away_before_it_is_scrubbed(packages: Laptop) -> None:
+    package = packages.home / "newcomer-push"
+    captures = package / "src" / "newcomer_push" / "captures"
+    header, *rest = (captures / "first.jsonl").read_text().splitlines()
+    told = {**json.loads(header), "origin": "recorded by hand", "scrubbed": ""}
+    (captures / "second.jsonl").write_text("\n".join((json.dumps(told), *rest)))
+
+    refused = packages.vitalgate(package, "driver", "submit", "newcomer.push")
+
+    assert refused.returncode == 78
+    assert "it was recorded, and is not scrubbed" in refused.stderr
+    assert list(package.glob("*.zip")) == []
