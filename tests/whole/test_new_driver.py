@@ -1,6 +1,8 @@
 """A vendor at a laptop with our wheel alone: `vitalgate driver new`, install, and all is green; then the bundle for a reviewer."""
 
 import json
+import re
+import shlex
 import subprocess
 import venv
 from pathlib import Path
@@ -9,6 +11,15 @@ import pytest
 
 from drivers.scaffold.writing import Shape
 from tests.whole.test_vendor_from_outside import PATIENCE_S, ROOT, SDIST, copy_of_ours, done, run
+
+PAGE = ROOT / "docs" / "how-to" / "write-a-driver.md"
+# What this laptop has already, has not (a device), or would have to record first.
+ELSEWHERE = (
+    "pip install vitalgate",
+    "pip install 'vitalgate[edge]'",
+    "vitalgate edge read",
+    "vitalgate driver scrub",
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_S)]
 
@@ -66,6 +77,9 @@ def test_what_is_made_is_green_as_soon_as_it_is_installed(packages: Laptop, shap
     captures = f"src/newcomer_{shape}/captures"
     replay = packages.vitalgate(package, "driver", "replay", f"{captures}/first.jsonl")
 
+    bundle = packages.vitalgate(package, "driver", "submit", driver, "--out", "first.zip")
+
+    assert bundle.returncode == 0, bundle.stderr
     assert tests.returncode == 0, tests.stdout
     assert checks.returncode == 0, checks.stdout
     assert "tier: conformant" in checks.stdout.splitlines()[-1]
@@ -104,4 +118,22 @@ def test_a_recorded_capture_is_not_given_away_before_it_is_scrubbed(packages: La
 
     assert refused.returncode == 78
     assert "it was recorded, and is not scrubbed" in refused.stderr
-    assert list(package.glob("*.zip")) == []
+    assert list(package.glob("newcomer.push-*.zip")) == []
+
+
+def test_the_page_can_be_followed_from_its_first_command_to_its_last(laptop: Laptop) -> None:
+    folder = laptop.home / "page"
+    folder.mkdir()
+    passed_over = 0
+    for command in re.findall(r"^\$ (.+)$", PAGE.read_text(), re.MULTILINE):
+        name, *words = shlex.split(command)
+        if name == "cd":
+            folder /= words[0]
+        elif name == "python" or command.startswith(ELSEWHERE):
+            passed_over += 1
+        else:
+            told = run(folder, laptop.tool(name), *words)
+            assert told.returncode == 0, (command, told.stdout, told.stderr)
+
+    assert folder.name == "acme-glu"
+    assert passed_over == 1 + len(ELSEWHERE)
