@@ -1,7 +1,8 @@
 """The catalogue page, made from the profiles: what each device's support rests on. Gives text; writes no file."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from device_profiles.tiers import tier, tried
 from gateway.contract.profile import Profile
 
 HEAD = """\
@@ -14,17 +15,17 @@ lints (tier *declared*), and each driver here holds the fifteen checks that the 
 A device that *forgets on confirmation* deletes a record when the radio stack confirms it, before any program sees it. The agent commits each such record
 alone and at once; `vitalgate edge status` prints the window from arrival to disk (p50, p99, max). What was confirmed inside that window is lost if the agent is killed in it.
 
-| device | profile | measures | link | driver | identity | forgets on confirmation | support rests on |
-|---|---|---|---|---|---|---|---|
+| device | profile | measures | link | driver | tier | identity | forgets on confirmation | support rests on |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
 def catalogue(profiles: Iterable[Profile]) -> str:
     """Markdown, one row a profile, by id."""
-    return HEAD + "".join(f"{row}\n" for row in _rows(profiles))
+    return HEAD + "".join(f"{row}\n" for row in _rows(profiles, tried()))
 
 
-def _rows(profiles: Iterable[Profile]) -> Iterator[str]:
+def _rows(profiles: Iterable[Profile], named: Mapping[str, str]) -> Iterator[str]:
     for profile in sorted(profiles, key=lambda one: one.id):
         cells = (
             f"{profile.maker} {profile.model}",
@@ -32,6 +33,7 @@ def _rows(profiles: Iterable[Profile]) -> Iterator[str]:
             profile.kind.replace("_", " "),
             profile.link,
             f"`{profile.driver}`",
+            tier(profile.id, profile.driver, named),
             profile.identity.scheme.name.lower(),
             "yes" if profile.deletes_on_confirm else "no",
             profile.support,

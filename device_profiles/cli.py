@@ -8,6 +8,8 @@ import typer
 from device_profiles.catalogue import catalogue
 from device_profiles.lint import lint as findings_in
 from device_profiles.loader import MODELS, Entry, installed, load_catalogue
+from device_profiles.origins import flattened
+from device_profiles.tiers import tier, tried
 from gateway.runtime.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Devices as data: what is known of each model.")
@@ -17,15 +19,16 @@ app = typer.Typer(no_args_is_help=True, help="Devices as data: what is known of 
 def list_profiles(
     markdown: Annotated[bool, typer.Option(help="as the page docs/catalogue.md")] = False,
 ) -> None:
-    """Each profile with its driver, the distribution that brought it, and what its support rests on."""
+    """Each profile with its driver, tier, the distribution that brought it, and what its support rests on."""
     if markdown:
         print(catalogue(entry.profile for entry in load_catalogue(MODELS).values()), end="")
         return
-    known = installed()
+    known, named = installed(), tried()
     for name, entry in sorted(known.entries.items()):
         profile = entry.profile
         print(
-            f"{name:<28} {profile.kind:<16} {profile.driver:<20} {entry.distribution:<14} {profile.support}"
+            f"{name:<28} {profile.kind:<16} {profile.driver:<20} "
+            f"{tier(name, profile.driver, named):<10} {entry.distribution:<14} {profile.support}"
         )
     for fault in known.faults:
         print(f"{fault.profile or fault.distribution:<28} can't be read: {fault.why}")
@@ -33,7 +36,7 @@ def list_profiles(
 
 @app.command()
 def explain(name: Annotated[str, typer.Argument(metavar="ID", help="as `list` shows it")]) -> None:
-    """All that a profile says, in words."""
+    """All that a profile says: in words, then line by line with where it is from."""
     known = load_catalogue()
     if name not in known:
         raise ConfigError(
@@ -44,6 +47,9 @@ def explain(name: Annotated[str, typer.Argument(metavar="ID", help="as `list` sh
         )
     for line in _told(known[name]):
         print(line)
+    print("\nevery line, and where it is from:")
+    for line in flattened(known[name].path):
+        print(f"  {line}")
 
 
 @app.command()

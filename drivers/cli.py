@@ -1,26 +1,29 @@
 """`vitalgate driver`: which drivers are installed, what one makes of a capture, and the checks. Talks to no device."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
-from device_profiles.loader import load_profiles
+from drivers.captures.bound import driver_of, profile_of, read_capture
+from drivers.captures.cli import scrub
+from drivers.scaffold.cli import new
 from drivers.testing.cli import check
-from gateway.contract.capture import Capture, CaptureError, parse
-from gateway.contract.profile import Profile
+from drivers.testing.disk import keys_of
+from drivers.testing.submit_cli import submit
 from gateway.contract.replay import Played, replay
-from gateway.contract.session import CONTRACT, Driver, Reading, UnitInfo
+from gateway.contract.session import CONTRACT, Driver, UnitInfo
 from gateway.contract.visit import Ending
-from gateway.model.quantity import Limit
-from gateway.runtime.errors import ConfigError
+from gateway.contract.words import in_words
 from gateway.runtime.plugins import DRIVERS, found
-
-CAPTURE_BYTES_MAX = 100_000_000
 
 driver_app = typer.Typer(no_args_is_help=True, help="Drivers: how devices are talked to.")
 driver_app.command("check")(check)
+driver_app.command("new")(new)
+driver_app.command("scrub")(scrub)
+driver_app.command("submit")(submit)
 
 
 @driver_app.command("list")
@@ -41,46 +44,19 @@ def list_drivers() -> None:
 def replay_capture(
     capture: Annotated[Path, typer.Argument(help="JSON lines, as recorded")],
     profile: Annotated[str, typer.Option(help="the capture's own without it")] = "",
+    keys: Annotated[
+        bool, typer.Option("--keys", help="the line that says so, for the capture's end, alone")
+    ] = False,
 ) -> None:
     """Play a capture and print the readings; exit status 1 where the visit broke off."""
-    told = _read(capture)
-    bound = _profile(told, capture, profile)
-    driver = _driver(bound, capture)
-    played = replay(driver.open(UnitInfo(bound)), told.heard)
-    for line in _lines(played):
+    told = read_capture(capture)
+    bound = profile_of(told, capture, profile)
+    driver = driver_of(bound, capture)
+    played = replay(driver.open(UnitInfo(bound, told.header.get("cursor") or None)), told.heard)
+    stated = json.dumps({"keys": keys_of(played.readings, bound)})
+    for line in [stated] if keys else _lines(played):
         print(line)
     raise typer.Exit(0 if played.ending in (Ending.FINISHED, Ending.CLOSED) else 1)
-
-
-def _read(path: Path) -> Capture:
-    try:
-        if path.stat().st_size > CAPTURE_BYTES_MAX:
-            raise ConfigError(
-                str(path), "(file)", f"over {CAPTURE_BYTES_MAX} bytes", "one visit's capture"
-            )
-        with path.open(encoding="utf-8") as lines:
-            return parse(lines)
-    except (OSError, CaptureError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), "(file)", f"{error}", "a capture that can be read") from error
-
-
-def _profile(told: Capture, path: Path, asked: str) -> Profile:
-    profiles = load_profiles()
-    name = asked or told.header.get("profile", "")
-    if name not in profiles:
-        raise ConfigError(
-            str(path), "profile", f"{name!r} is no profile", " or ".join(sorted(profiles))
-        )
-    return profiles[name]
-
-
-def _driver(profile: Profile, path: Path) -> Driver:
-    points = found(DRIVERS)
-    if profile.driver not in points:
-        raise ConfigError(
-            str(path), "driver", f"{profile.driver!r} is not installed", " or ".join(sorted(points))
-        )
-    return cast("Driver", points[profile.driver].load())
 
 
 def _lines(played: Played) -> Iterator[str]:
@@ -89,23 +65,7 @@ def _lines(played: Played) -> Iterator[str]:
     for clock in played.clocks:
         yield f"clock    {clock.shown:%Y-%m-%d %H:%M:%S}"
     for reading in played.readings:
-        yield _line(reading)
+        yield in_words(reading)
     yield f"{len(played.readings)} readings; visit {played.ending}" + (
         f": {played.error}" if played.error else ""
     )
-
-
-def _line(reading: Reading) -> str:
-    when = (
-        f"{reading.taken:%Y-%m-%d %H:%M:%S}"
-        if reading.taken
-        else f"time {reading.raw_time or 'unknown'}"
-    )
-    parts = ", ".join(
-        f"{name} {'beyond: ' + part.value if isinstance(part, Limit) else f'{part.number} {part.unit}'}"
-        for name, part in reading.parts.items()
-    )
-    rest = [f"user {reading.slot}"] if reading.slot else []
-    rest += [f"#{reading.ordinal}"] if reading.ordinal else []
-    rest += [f"{name}: {text}" for name, text in reading.context.items()]
-    return "  ".join((when, reading.kind, parts, *rest, *sorted(reading.marks)))

@@ -26,6 +26,7 @@ from edge.quarantine import Quarantine
 from edge.radio import Radio
 from edge.scan import Bell, Bells, Visited, attend, poll
 from edge.settings import EdgeSettings
+from edge.tape import Shelf
 from edge.turns import watch
 from edge.unread import UnreadFrames
 from edge.visits import Unit
@@ -59,12 +60,18 @@ class Agent:
     turns: Windows = field(default_factory=Windows)
 
 
-async def run(settings: EdgeSettings, where: Path, clock: Clock, stop: asyncio.Event) -> None:
-    """Run an agent until `stop` is set. `where` is the settings file, for messages.
+async def run(
+    settings: EdgeSettings,
+    where: Path,
+    clock: Clock,
+    stop: asyncio.Event,
+    record: Path | None = None,
+) -> None:
+    """Run an agent until `stop` is set. `where` is the settings file, for messages; `record` a folder for captures of all visits.
 
     Raises ConfigError, and StoreError where another agent has the data folder.
     """
-    async with _put_together(settings, where, clock) as agent:
+    async with _put_together(settings, where, clock, record) as agent:
         _log.info("agent.started", agent=settings.agent, devices=len(agent.units))
         async with _plainly(), asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in _work(agent)]
@@ -81,13 +88,15 @@ async def run(settings: EdgeSettings, where: Path, clock: Clock, stop: asyncio.E
     _log.info("agent.stopped")
 
 
-async def run_until_told(settings: EdgeSettings, where: Path, clock: Clock) -> None:
+async def run_until_told(
+    settings: EdgeSettings, where: Path, clock: Clock, record: Path | None = None
+) -> None:
     """Run until SIGTERM or SIGINT. Raises what `run` raises."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for told in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(told, stop.set)
-    await run(settings, where, clock, stop)
+    await run(settings, where, clock, stop, record)
 
 
 @asynccontextmanager
@@ -103,7 +112,9 @@ async def _plainly() -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _put_together(settings: EdgeSettings, where: Path, clock: Clock) -> AsyncGenerator[Agent]:
+async def _put_together(
+    settings: EdgeSettings, where: Path, clock: Clock, record: Path | None
+) -> AsyncGenerator[Agent]:
     os.umask(PRIVATE)
     _prepare(settings.data_dir)
     key = keys.tenant_key(settings.data_dir, settings.tenant_key_file)
@@ -130,6 +141,7 @@ async def _put_together(settings: EdgeSettings, where: Path, clock: Clock) -> As
             quarantine=quarantine,
             unread=UnreadFrames(settings.data_dir),
             wake=publisher.wake,
+            shelf=Shelf(record, clock, version(DISTRIBUTION)) if record else None,
         )
         yield _agent(settings, box, bindings, publisher)
     finally:

@@ -16,6 +16,7 @@ from rich.table import Table
 from edge.nearby_cli import nearby
 from edge.outbox.status import read_status
 from edge.pair_cli import pair
+from edge.read_cli import read
 from edge.running import OUTBOX_FILE
 from edge.running import read as read_note
 from edge.settings import load
@@ -33,12 +34,17 @@ SettingsFile = Annotated[
 
 app.command()(pair)
 app.command()(nearby)
+app.command()(read)
 
 
 @app.command()
 def run(
     settings: SettingsFile,
     json_logs: Annotated[bool, typer.Option("--json-logs", help="logs as JSON lines")] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="a folder for a capture of each visit", file_okay=False),
+    ] = None,
 ) -> None:
     """Read the enrolled devices and carry their readings to the cloud, until SIGTERM."""
     from edge.agent import run_until_told  # noqa: PLC0415 `status` needs no radio and no MQTT
@@ -46,7 +52,7 @@ def run(
     log.configure(json=json_logs)
     told = load(settings)
     try:
-        asyncio.run(run_until_told(told, settings, SystemClock()))
+        asyncio.run(run_until_told(told, settings, SystemClock(), record))
     except StoreError as fault:
         print(f"vitalgate: {fault}", file=sys.stderr)
         raise typer.Exit(TEMPFAIL_EXIT) from None

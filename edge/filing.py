@@ -16,6 +16,7 @@ from edge.outbox.port import AsyncOutbox
 from edge.outbox.records import LIVE_S, Enrolled, OutboxFull
 from edge.quarantine import Quarantine
 from edge.salvage import salvage
+from edge.tape import Shelf
 from edge.unread import UnreadFrames
 from edge.visit_clock import VisitClock
 from edge.window import Windows
@@ -36,7 +37,7 @@ ACCEPT_PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What all visits of one agent share. `wake` tells the publisher that there is something new."""
+    """What all visits of one agent share. `wake` tells the publisher that there is something new. `shelf`: visits are recorded there."""
 
     agent: str
     data_dir: Path
@@ -49,6 +50,7 @@ class Box:
     quarantine: Quarantine
     unread: UnreadFrames
     wake: Callable[[], None]
+    shelf: Shelf | None = None
 
 
 class Filing:

@@ -7,6 +7,7 @@ from edge.drive import Ended, Outcome, drive
 from edge.enrol import Standing
 from edge.filing import Box, Filing
 from edge.links.arrival import Arrivals
+from edge.links.recording import Recording
 from edge.scan import Visited
 from gateway.contract.session import Driver, Link, UnitInfo
 from gateway.runtime import log
@@ -61,10 +62,19 @@ class Unit:
             zone_offset_s=filing.zone_offset_s(),
             raw_stream=binding.raw_stream,
         )
-        link = await open_link(arrivals.now)
+        link = self._recorded(await open_link(arrivals.now), cursor)
         filing.reached(arrivals.now, lambda: driver.open(info))
         ended = await self._driven(driver, info, link, filing)
         return await self._settled(ended, filing)
+
+    def _recorded(self, link: Link, cursor: str | None) -> Link:
+        if self._box.shelf is None:
+            return link
+        try:
+            return Recording(link, self._box.shelf.tape(self.binding.profile, cursor))
+        except StoreError as fault:  # a folder that is full costs the capture, and no reading
+            _log.warning("recording.failed", why=str(fault))
+            return link
 
     async def _driven(self, driver: Driver, info: UnitInfo, link: Link, filing: Filing) -> Ended:
         quarantine, name = self._box.quarantine, self.binding.profile.driver

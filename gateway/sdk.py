@@ -15,6 +15,7 @@ from gateway.contract.authoring import (
     wait,
 )
 from gateway.contract.broadcast import Between, BroadcastDriver, Overheard, Shows
+from gateway.contract.dumps import already_told
 from gateway.contract.fields import Fields, Special, StoredTime, encode_date_time, encode_sfloat
 from gateway.contract.framing import FrameReader, Framing, LineFramed
 from gateway.contract.profile import Profile
@@ -92,6 +93,7 @@ __all__ = [
     "VisitClosed",
     "Waiting",
     "Write",
+    "already_told",
     "encode_date_time",
     "encode_sfloat",
     "listen",

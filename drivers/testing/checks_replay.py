@@ -25,6 +25,7 @@ from gateway.contract.session import Reading, UnitInfo
 from gateway.contract.visit import Ending
 
 SAMPLES_A_VISIT = 10
+MINUTE_S = 60.0
 
 
 def replay_matches(case: Case) -> Trials:
@@ -73,11 +74,7 @@ def both_ways(case: Case) -> Trials:
 
 def _there_and_back(case: Case, acts: Sequence[Act], label: str) -> Trials:
     bench = Bench(case)
-    stamped = [bench.measure(act) for act in acts]
-    dated = case.quality.dated
-    measured = [
-        _measured(act, at if dated else None) for act, at in zip(acts, stamped, strict=True)
-    ]
+    measured = [_measured(act, _stored(case, bench.measure(act))) for act in acts]
     went = bench.visit()
     told = [_told(reading, act) for reading, act in zip(went.readings, acts, strict=False)]
     why = fault(went, may_break_off=False)
@@ -89,6 +86,14 @@ def _there_and_back(case: Case, acts: Sequence[Act], label: str) -> Trials:
     yield Trial(label, why)
     for reading in went.readings:
         yield Trial(f"{label}: {reading.raw.hex(' ')}", _not_echoed(case, reading))
+
+
+def _stored(case: Case, shown: datetime) -> datetime | None:
+    """What its clock showed, as far as it stores that: a device that keeps no seconds tells the minute."""
+    if not case.quality.dated:
+        return None
+    coarse = case.profile.clock.resolution_s >= MINUTE_S
+    return shown.replace(second=0) if coarse else shown
 
 
 def _measured(act: Act, taken: datetime | None) -> str:

@@ -11,6 +11,7 @@ from drivers.testing.judge import CHECKS
 from drivers.testing.quality import parse_quality
 from drivers.testing.subject import Subject
 from gateway.contract.capture import Capture, CaptureError, parse
+from gateway.contract.session import CONTRACT
 from gateway.runtime.errors import ConfigError
 from gateway.runtime.plugins import DRIVERS, found
 
@@ -39,6 +40,13 @@ def cases(driver: str, seed: int) -> list[Case]:
         raise ConfigError(
             module, driver, f"does not load: {fault}", "a module that does"
         ) from fault
+    if subject.driver.contract != CONTRACT:
+        why = (
+            f"driver {driver} is written for contract {subject.driver.contract}; this is {CONTRACT}"
+        )
+        raise ConfigError(
+            module, driver, why, "a version of it that fits (docs/contract-versions.md)"
+        )
     return cases_of(subject, _home(module), seed)
 
 

@@ -9,10 +9,14 @@ The header; then one line for each thing heard, in order; then the keys that the
     {"at": 0.9, "refused": "write", "channel": "racp", "hex": "0101", "reply": true, "code": 128}
     {"keys": ["20260314-r-0"]}
 
+The header may say more: `sha256` (of what was heard, see `digest`), `cursor` (that the visit began with), `unit` (a word for
+the device, no serial number), `scrubbed` (how identities were removed).
+
 `opened` and `refused` (read, write, subscribe) may be left out, as in captures that were written before there were such
 lines: a question without an answer then costs the session its time-out, in which it may miss what came meanwhile.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,10 +59,23 @@ class Capture:
 def dump(capture: Capture) -> Iterator[str]:
     """The lines of a capture."""
     yield json.dumps({"capture": 1, **capture.header})
-    for event in capture.heard:
-        yield json.dumps({"at": event.at, **_entry(event)})
+    yield from map(event_line, capture.heard)
     if capture.keys:
         yield json.dumps({"keys": list(capture.keys)})
+
+
+def event_line(event: Heard) -> str:
+    """One thing heard, as its line."""
+    return json.dumps({"at": event.at, **_entry(event)})
+
+
+def digest(capture: Capture) -> str:
+    """SHA-256 of what was heard, for the header's `sha256`: whoever changes an octet or a time has to say so there.
+
+    The keys are not in it: they are what somebody found right after reading.
+    """
+    lines = "".join(f"{event_line(event)}\n" for event in capture.heard)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _entry(event: Heard) -> Mapping[str, object]:

@@ -33,6 +33,7 @@ from gateway.sdk import (
     ReportClock,
     ReportFacts,
     UnitInfo,
+    already_told,
     quiet,
     until_stored,
 )
@@ -68,21 +69,8 @@ def _visit(unit: UnitInfo, _opened: Opened) -> Flow:
 
 
 def known(memory: Sequence[str], cursor: str | None, capacity: int) -> int:
-    """How many of a dump's oldest records are on disk already. `cursor` holds the last dump that is; both oldest first.
-
-    Between two dumps a meter adds records at the new end, and drops old ones only when it is full. A record whose time
-    says nothing is known by its place alone: told again, it would be taken for another.
-    """
-    before = _remembered(cursor)
-    if before == memory[: len(before)]:
-        return len(before)
-    if len(memory) < capacity:
-        return 0
-    for dropped in range(1, len(before)):
-        run = before[dropped:]
-        if run == memory[: len(run)]:
-            return len(run)
-    return 0
+    """How many of a dump's oldest records are on disk already. `cursor` holds the last dump that is; both oldest first."""
+    return already_told(memory, _remembered(cursor), capacity)
 
 
 def readings(dump: Sequence[tuple[Record, bytes]], *, with_ordinals: bool) -> list[Reading]:

@@ -93,12 +93,13 @@ def test_every_kind_has_a_chart_of_one_of_its_parts() -> None:
     assert all(limits.part in KINDS[kind].parts for kind, limits in LIMITS.items())
 
 
-def test_a_number_in_the_context_says_what_it_counts() -> None:
+def test_a_number_in_the_context_says_what_it_counts_and_a_window_is_left_unsaid() -> None:
     told = w.observation("one-1", "heart_rate", {"heart_rate": part("72", "/min")}, w.NOW)
     told = Observation(
-        **{f: getattr(told, f) for f in told.__struct_fields__} | {"context": {"window_s": "10"}}
+        **{f: getattr(told, f) for f in told.__struct_fields__}
+        | {"context": {"energy_kj": "10", "window_s": "60"}}
     )
-    assert marks(told, words("en")) == ("window s 10",)
+    assert marks(told, words("en")) == ("energy kj 10",)
 
 
 def test_a_kind_without_a_limit_has_a_trend_without_one() -> None:
