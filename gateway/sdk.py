@@ -15,7 +15,14 @@ from gateway.contract.authoring import (
     wait,
 )
 from gateway.contract.broadcast import Between, BroadcastDriver, Overheard, Shows
-from gateway.contract.fields import Fields, Special, StoredTime, encode_date_time, encode_sfloat
+from gateway.contract.fields import (
+    Fields,
+    Special,
+    StoredTime,
+    encode_date_time,
+    encode_float,
+    encode_sfloat,
+)
 from gateway.contract.framing import FrameReader, Framing, LineFramed
 from gateway.contract.profile import Profile
 from gateway.contract.session import (
@@ -93,6 +100,7 @@ __all__ = [
     "Waiting",
     "Write",
     "encode_date_time",
+    "encode_float",
     "encode_sfloat",
     "listen",
     "quiet",
