@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.sdk import Fields, PeerError
 
+BATTERY = "battery"  # the channel, and the fact
 SYSTEM_ID_OCTETS = 8
 BATTERY_MAX = 100  # more is reserved; 255 is sent for "not known"
 _MIDDLE = b"\xfe\xff"  # of an EUI-64 that was made of a MAC
@@ -112,11 +113,12 @@ def _system_id_fact(data: bytes) -> str:
     return data.hex() if any(data) else ""
 
 
-def _battery_fact(data: bytes) -> str:
+def battery_fact(data: bytes) -> Mapping[str, str]:
+    """Nothing where the level is cut or reserved: it is no reason to end a visit."""
     try:
-        return str(decode_battery_level(data))
+        return {BATTERY: str(decode_battery_level(data))}
     except PeerError:
-        return ""
+        return {}
 
 
 # Facts in the order in which they are asked for, by the names of the channels that hold them.
@@ -126,5 +128,4 @@ FACTS: Mapping[str, Callable[[bytes], str]] = {
     "manufacturer": decode_text,
     "firmware": decode_text,
     "system_id": _system_id_fact,
-    "battery": _battery_fact,
 }

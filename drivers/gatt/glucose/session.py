@@ -69,6 +69,7 @@ class _Meter:
             yield from self._tell_harmless([] if self._join is joined_isens else self._new(steps))
             raise
         yield from self._tell(steps)
+        yield from self._intro.battery()
 
     def _hear_in_gap(self, event: Event) -> Iterable[Command]:
         if self._steps is not None:

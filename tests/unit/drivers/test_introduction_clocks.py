@@ -16,7 +16,7 @@ from drivers.gatt.glucose.session import DRIVER as METERS
 from drivers.gatt.glucose.sim import MeterMemory, MeterPeer
 from drivers.gatt.isens_clock import QUESTION, decode_isens_clock, encode_isens_clock
 from gateway.contract.profile import BleChannel, Profile
-from gateway.contract.replay import Played, converse
+from gateway.contract.replay import Played, converse, replay
 from gateway.contract.session import (
     Opened,
     PeerError,
@@ -120,7 +120,7 @@ def test_a_flipped_bit_in_a_sealed_time_is_noticed() -> None:
         assert told.clocks == []
 
 
-ISENS = with_channels("generic/glucose", "isens_clock")
+ISENS = with_channels("generic/glucose", "isens_clock", "battery")
 
 
 class CareSens:
@@ -181,22 +181,63 @@ def test_the_answer_of_an_isens_clock_is_as_its_clients_read_it() -> None:
 
 
 BATTERY = with_channels("generic/blood-pressure", "battery")
-
-
-@pytest.mark.parametrize(
+LEVELS = pytest.mark.parametrize(
     ("octets", "fact"), [(b"\x64", "100"), (b"\x00", "0"), (b"\x65", None), (b"\xff", None), (b"", None)]
 )  # fmt: skip
-def test_the_battery_is_a_fact_of_the_device(octets: bytes, fact: str | None) -> None:
+
+
+@LEVELS
+def test_the_battery_of_a_cuff_is_a_fact(octets: bytes, fact: str | None) -> None:
     told = visited(Cuff({"battery": octets}), BATTERY)
 
-    assert told.facts[0].get("battery") == fact
+    assert told.facts[-1].get("battery") == fact
     assert len(told.readings) == 1
 
 
-def test_the_battery_is_asked_last() -> None:
-    asked = [c.channel for c in visited(Cuff({}), BATTERY).performed if isinstance(c, Read)]
+@LEVELS
+def test_the_battery_of_a_meter_is_a_fact_and_asked_after_its_records(
+    octets: bytes, fact: str | None
+) -> None:
+    meter = CareSens(None)
+    meter.meter = MeterPeer(MeterMemory(10), {"battery": octets})
 
-    assert asked[-1] == "battery"
+    told = asked(meter)
+
+    assert told.facts[-1].get("battery") == fact
+    assert told.performed[-1] == Read("battery")
+    assert told.ending is Ending.FINISHED
+
+
+def test_a_cuff_that_says_nothing_of_its_battery_is_not_waited_for() -> None:
+    class Mute(Cuff):
+        def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
+            return () if command == Read("battery") else super().hear(command)
+
+    told = visited(Mute({}), BATTERY)
+
+    assert len(told.readings) == 1
+    assert told.ending is Ending.FINISHED
+    order = [command for command in told.performed if command.channel in ("battery", "measurement")]
+    assert order == [Read("battery"), Subscribe("measurement")]
+
+
+def test_a_battery_that_answers_late_is_told_in_mid_transfer() -> None:
+    session = CUFFS.open(UnitInfo(replace(BATTERY, channels={
+        name: at for name, at in BATTERY.channels.items() if name in ("battery", "measurement")
+    })))  # fmt: skip
+
+    told = replay(
+        session,
+        [
+            Received(AT + 1, "measurement", encode_measurement(ONE)),
+            Received(AT + 2, "battery", b"\x21"),
+            Received(AT + 3, "measurement", encode_measurement(replace(ONE, pulse=Decimal(70)))),
+        ],
+        opened=Opened(AT),
+    )
+
+    assert told.facts == [{}, {"battery": "33"}]
+    assert len(told.readings) == 2
 
 
 ENHANCED = with_channels("generic/blood-pressure", "enhanced_measurement")
