@@ -41,6 +41,7 @@ FACTS: Mapping[str, bytes] = {
     "manufacturer": b"A&D Medical",
     "firmware": b"BLP009_001",
     "system_id": bytes.fromhex("debc9afeff563412"),
+    "battery": b"\x42",
 }
 _CLOCKS = {
     "date_time": (encode_date_time, decode_date_time),
