@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from edge.outbox.port import AsyncOutbox
 from edge.outbox.records import DeviceState, OutboxStatus, Running, WindowFigures
 from edge.reporting import _device as reported
 from edge.running import RunningNote
 from edge.settings import EdgeSettings, load
 from edge.status import Standing, document, words
+from gateway.runtime.clock import SystemClock
 from gateway.wire.status import Status, decode_status, encode_status
 
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -90,3 +92,16 @@ def test_a_battery_that_lasts_is_no_sentence(settings: EdgeSettings) -> None:
     enough = replace(CUFF, facts={**CUFF.facts, "battery": "11"})
 
     assert list(words(standing(settings, enough))) == []
+
+
+async def test_the_level_that_it_told_last_is_what_the_outbox_holds(tmp_path: Path) -> None:
+    outbox = await AsyncOutbox.open(tmp_path / "outbox.sqlite", "box-1", SystemClock())
+    try:
+        for level in ("66", "65"):
+            facts = {"serial_number": "5181100001", "battery": level}
+            await outbox.enrol(CUFF.place, CUFF.device, CUFF.profile, facts)
+        (held,) = (await outbox.status()).devices
+    finally:
+        await outbox.close()
+
+    assert held.battery == 65
