@@ -40,6 +40,7 @@ ANSWER_S = 3.0  # for one read; a device that took longer is asked for no more f
 _ANSWER, _SETTLE = "answer", "settle"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 a device's clock has no zone
 
+_Answering = Generator[Command | None, Event | None, bytes | None]
 Hearing = Generator[Command | None, Event | None, Event]
 Telling = Generator[Command | None, Event | None, dict[str, str]]
 Minding = Generator[Command | None, Event | None, bool]
@@ -151,7 +152,7 @@ class Introduction:
         yield Read(channel)
         return (yield from self._answer(channel))
 
-    def _answer(self, channel: str) -> _Reading:
+    def _answer(self, channel: str) -> _Answering:
         yield SetTimer(_ANSWER, ANSWER_S)
         while True:
             match (yield from self._hear()):
