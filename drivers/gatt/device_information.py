@@ -3,10 +3,10 @@
 A fact that says nothing is none: an empty text, a System ID of zeros, a battery level that is reserved.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.sdk import Fields, PeerError
+from gateway.sdk import Command, Event, Fields, PeerError, Profile, Read, Received, ReportFacts
 
 BATTERY = "battery"  # the channel, and the fact
 SYSTEM_ID_OCTETS = 8
@@ -113,12 +113,19 @@ def _system_id_fact(data: bytes) -> str:
     return data.hex() if any(data) else ""
 
 
-def battery_fact(data: bytes) -> Mapping[str, str]:
-    """Nothing where the level is cut or reserved: it is no reason to end a visit."""
-    try:
-        return {BATTERY: str(decode_battery_level(data))}
-    except PeerError:
-        return {}
+def ask_battery(profile: Profile) -> Iterator[Command]:
+    """Ask for the battery's level where the profile names it. Its answer is not to be waited for: see `told_battery`."""
+    if BATTERY in profile.channels:
+        yield Read(BATTERY)
+
+
+def told_battery(event: Event) -> Iterator[Command]:
+    """Tell the level where this is its answer. Nothing where it is cut or reserved: that is no reason to end a visit."""
+    if isinstance(event, Received) and event.channel == BATTERY:
+        try:
+            yield ReportFacts({BATTERY: str(decode_battery_level(event.data))})
+        except PeerError:
+            return
 
 
 # Facts in the order in which they are asked for, by the names of the channels that hold them.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drivers.gatt.clocks import decode_current_time, decode_date_time, encode_current_time
-from drivers.gatt.device_information import BATTERY, FACTS, battery_fact
+from drivers.gatt.device_information import FACTS
 from drivers.gatt.device_time import decode_device_time, decode_time_feature
 from drivers.gatt.isens_clock import QUESTION, decode_isens_clock
 from gateway.sdk import (
@@ -22,7 +22,6 @@ from gateway.sdk import (
     Received,
     Refused,
     ReportClock,
-    ReportFacts,
     SetTimer,
     Subscribe,
     TimerFired,
@@ -95,13 +94,6 @@ class Introduction:
             if data is not None and (said := fact(data)):
                 told[name] = said
         return told
-
-    def battery(self) -> Flow:
-        """Ask for the battery's level, and tell it. For devices that wait: after their readings, which it may not delay."""
-        if BATTERY in self._profile.channels:
-            data = yield from self._read(BATTERY)
-            if told := battery_fact(data or b""):
-                yield ReportFacts(told)
 
     def clock(self) -> Minding:
         """Tell what the clock shows; where the profile says so, set it to local time. Whether it was set."""

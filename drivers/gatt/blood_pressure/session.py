@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from drivers.gatt.blood_pressure.codec import reading
 from drivers.gatt.blood_pressure.enhanced import enhanced_reading
-from drivers.gatt.device_information import BATTERY, battery_fact
+from drivers.gatt.device_information import ask_battery, told_battery
 from drivers.gatt.introduction import Introduction, Meanwhile
 from gateway.sdk import (
     Command,
@@ -14,7 +14,6 @@ from gateway.sdk import (
     Flush,
     Opened,
     PeerError,
-    Read,
     Reading,
     Received,
     Refused,
@@ -42,23 +41,18 @@ def visiting(
     def hear(event: Event) -> Iterator[Command]:
         # One commit a frame, whenever it comes: a bonded cuff that remembers its subscription may tell before it is asked, and
         # a cuff forgets what it told.
-        match event:
-            case Received(_, channel, data) if channel in readings:
-                yield Report(readings[channel](data))
-                yield Flush()
-            case Received(_, channel, data) if channel == BATTERY:
-                yield ReportFacts(battery_fact(data))
-            case _:
-                pass
+        if isinstance(event, Received) and event.channel in readings:
+            yield Report(readings[event.channel](event.data))
+            yield Flush()
+        yield from told_battery(event)
 
     def visit(unit: UnitInfo, opened: Opened) -> Flow:
         heard = [channel for channel in readings if channel in unit.profile.channels]
         intro = Introduction(unit, opened, hear)
         yield from intro.settle()
         yield ReportFacts((yield from intro.facts()))
-        if BATTERY in unit.profile.channels:
-            # Its answer is not waited for: many cuffs hang up by themselves, so that there is no later either.
-            yield Read(BATTERY)
+        # Many cuffs hang up by themselves: there is no later.
+        yield from ask_battery(unit.profile)
         if (yield from intro.clock()):
             yield from intro.settle()
         yield from _until_quiet(heard[-1], hear, unit.profile.quiet_s)

@@ -195,17 +195,24 @@ def test_the_battery_of_a_cuff_is_a_fact(octets: bytes, fact: str | None) -> Non
 
 
 @LEVELS
-def test_the_battery_of_a_meter_is_a_fact_and_asked_after_its_records(
-    octets: bytes, fact: str | None
+@pytest.mark.parametrize("with_a_clock", ["isens_clock", "none"])
+def test_the_battery_of_a_meter_is_a_fact_whenever_it_answers(
+    octets: bytes, fact: str | None, with_a_clock: str
 ) -> None:
-    meter = CareSens(None)
+    channels = {n: at for n, at in ISENS.channels.items() if n in (with_a_clock, "battery", "measurement", "racp")}  # fmt: skip
+    meter = CareSens(None, refuses=True)
     meter.meter = MeterPeer(MeterMemory(10), {"battery": octets})
 
-    told = asked(meter)
+    told = converse(
+        METERS.open(UnitInfo(replace(ISENS, channels=channels))),
+        meter,
+        Opened(AT),
+        deadline_s=300.0,
+    )
 
     assert told.facts[-1].get("battery") == fact
-    assert told.performed[-1] == Read("battery")
     assert told.ending is Ending.FINISHED
+    assert told.performed[0] == Read("battery")
 
 
 def test_a_cuff_that_says_nothing_of_its_battery_is_not_waited_for() -> None:
