@@ -1,11 +1,14 @@
 """Which profile a sighting speaks for: scored, never ordered. Proposes; only a person enrols. Opens nothing."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from fnmatch import fnmatchcase
 
 from device_profiles.loader import Entry
+
+_WILD = re.compile(r"[*?]|\[[^]]*]")
 
 
 class Clue(IntEnum):
@@ -55,11 +58,15 @@ def identify(sighting: Sighting, catalogue: Mapping[str, Entry]) -> Match | Tie 
             scored[name] = clues
     if not scored:
         return None
-    best = max(sum(clues) for clues in scored.values())
-    winners = sorted(name for name, clues in scored.items() if sum(clues) == best)
+    ranks = {
+        name: (sum(clues), _spelled(catalogue[name].identify.names, sighting.name))
+        for name, clues in scored.items()
+    }
+    best = max(ranks.values())
+    winners = sorted(name for name, rank in ranks.items() if rank == best)
     if len(winners) > 1:
-        return Tie(tuple(winners), best)
-    return Match(winners[0], best, scored[winners[0]])
+        return Tie(tuple(winners), best[0])
+    return Match(winners[0], best[0], scored[winners[0]])
 
 
 def matching(sighting: Sighting, entry: Entry) -> tuple[Clue, ...]:
@@ -80,6 +87,12 @@ def matching(sighting: Sighting, entry: Entry) -> tuple[Clue, ...]:
     # A profile that names more than a service is about one model: the service alone doesn't speak for it.
     only_service = borne_out == (Clue.SERVICE,) and (asked.names or asked.companies or asked.models)
     return () if False in answers.values() or only_service else borne_out
+
+
+def _spelled(asked: tuple[str, ...], seen: str) -> int:
+    """How many letters of the name a profile spells out: among equals it knows the device best that says most of it (ADR 23)."""
+    borne_out = [pattern for pattern in asked if seen and fnmatchcase(seen, pattern)]
+    return max((len(_WILD.sub("", pattern)) for pattern in borne_out), default=0)
 
 
 def _any(asked: Collection[object], seen: Collection[object]) -> bool | None:

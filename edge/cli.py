@@ -100,7 +100,7 @@ def _devices(devices: Sequence[DeviceLine], now: datetime) -> Table:
     for title in ("Device", "Serial number", "Profile", "Place"):
         table.add_column(title, overflow="fold")
     table.add_column("Readings", justify="right")
-    for title in ("Last heard", "Last reading", "State"):
+    for title in ("Last heard", "Last reading", "Battery", "State"):
         table.add_column(title)
     for line in devices:
         table.add_row(
@@ -111,6 +111,7 @@ def _devices(devices: Sequence[DeviceLine], now: datetime) -> Table:
             str(line["readings"]),
             _ago(line["last_heard"], now),
             _ago(line["last_reading"], now),
+            "-" if line["battery"] is None else f"{line['battery']} %",
             "[red]trouble[/]" if line["trouble"] else "[green]well[/]",
         )
     return table

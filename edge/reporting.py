@@ -78,4 +78,5 @@ def _device(state: DeviceState) -> DeviceStatus:
         last_heard=iso(state.last_heard) if state.last_heard else None,
         last_reading=iso(state.last_reading) if state.last_reading else None,
         trouble=state.trouble,
+        battery=state.battery,
     )

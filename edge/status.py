@@ -14,6 +14,7 @@ from gateway.runtime.clock import iso
 
 RECEIPT_PATIENCE = timedelta(seconds=60)  # a reading that waits longer while the broker is there
 FULL_WARNING = 0.8
+BATTERY_LOW = 10  # percent; our own choice
 DAY_S, HOUR_S, MINUTE_S = 86_400, 3_600, 60
 
 
@@ -29,6 +30,7 @@ class DeviceLine(TypedDict):
     last_reading: str | None
     readings: int
     trouble: str | None
+    battery: int | None
 
 
 class StatusDocument(TypedDict):
@@ -109,6 +111,8 @@ def words(standing: Standing) -> Iterator[str]:
     for line in _devices(standing):
         if line["trouble"]:
             yield f"Device {line['serial'] or line['place']} ({line['profile']}): {line['trouble'].rstrip('.?')}."
+        if line["battery"] is not None and line["battery"] <= BATTERY_LOW:
+            yield f"Device {line['serial'] or line['place']} ({line['profile']}): its battery is at {line['battery']} %; change it."
 
 
 def _of_agent(standing: Standing) -> Iterator[str]:
@@ -205,6 +209,7 @@ def _line(configured: DeviceSettings, state: DeviceState | None, standing: Stand
         "last_reading": _iso(state.last_reading) if state else None,
         "readings": state.readings if state else 0,
         "trouble": at_place if standing.running else (state.trouble if state else None),
+        "battery": state.battery if state else None,
     }
 
 
@@ -219,6 +224,7 @@ def _former(state: DeviceState) -> DeviceLine:
         "last_reading": _iso(state.last_reading),
         "readings": state.readings,
         "trouble": None,
+        "battery": state.battery,
     }
 
 

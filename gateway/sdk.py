@@ -16,7 +16,14 @@ from gateway.contract.authoring import (
 )
 from gateway.contract.broadcast import Between, BroadcastDriver, Overheard, Shows
 from gateway.contract.dumps import already_told
-from gateway.contract.fields import Fields, Special, StoredTime, encode_date_time, encode_sfloat
+from gateway.contract.fields import (
+    Fields,
+    Special,
+    StoredTime,
+    encode_date_time,
+    encode_float,
+    encode_sfloat,
+)
 from gateway.contract.framing import FrameReader, Framing, LineFramed
 from gateway.contract.profile import Profile
 from gateway.contract.session import (
@@ -95,6 +102,7 @@ __all__ = [
     "Write",
     "already_told",
     "encode_date_time",
+    "encode_float",
     "encode_sfloat",
     "listen",
     "quiet",

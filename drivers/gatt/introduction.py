@@ -1,13 +1,17 @@
 """Who a device is and what its clock shows, asked before its readings. Pure; for flows whose device waits to be asked.
 
-Device Information 0x180A, Current Time 0x2A2B, Date Time 0x2A08: tables in blood_pressure/README.md.
+Device Information 0x180A, Battery 0x180F, Current Time 0x2A2B, Date Time 0x2A08, Device Time 0x2B90: tables in
+blood_pressure/README.md.
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drivers.gatt.clocks import decode_current_time, decode_date_time, encode_current_time
+from drivers.gatt.device_information import FACTS
+from drivers.gatt.device_time import decode_device_time, decode_time_feature
+from drivers.gatt.isens_clock import QUESTION, decode_isens_clock
 from gateway.sdk import (
     Command,
     Event,
@@ -19,6 +23,7 @@ from gateway.sdk import (
     Refused,
     ReportClock,
     SetTimer,
+    Subscribe,
     TimerFired,
     UnitInfo,
     Write,
@@ -26,19 +31,19 @@ from gateway.sdk import (
     wait,
 )
 
-# Facts, by the names of the channels that hold them.
-TEXT_FACTS: Sequence[str] = ("serial_number", "model", "manufacturer", "firmware")
-SYSTEM_ID = "system_id"
+# Clocks that are only read: one in the Device Time Service, one of i-SENS's own that has to be asked.
+DEVICE_TIME, DEVICE_TIME_FEATURE = "device_time", "device_time_feature"
+ISENS_CLOCK = "isens_clock"
 ANSWER_S = 3.0  # for one read; a device that took longer is asked for no more facts
 
 _ANSWER, _SETTLE = "answer", "settle"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 a device's clock has no zone
 
+Asked = Generator[Command | None, Event | None, bytes | None]
 Hearing = Generator[Command | None, Event | None, Event]
 Telling = Generator[Command | None, Event | None, dict[str, str]]
 Minding = Generator[Command | None, Event | None, bool]
 Meanwhile = Callable[[Event], Iterable[Command]]
-Asked = Generator[Command | None, Event | None, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +83,14 @@ class Introduction:
     def facts(self) -> Telling:
         """What the device states of itself, as far as the profile names it and the device gives it."""
         told: dict[str, str] = {}
-        for name in (*TEXT_FACTS, SYSTEM_ID):
+        for name, fact in FACTS.items():
             if name not in self._profile.channels:
                 continue
             asked_at = self._at
             data = yield from self._read(name)
             if data is None and self._at - asked_at >= ANSWER_S:
                 break
-            if said := _fact(name, data or b""):
+            if data is not None and (said := fact(data)):
                 told[name] = said
         return told
 
@@ -94,11 +99,39 @@ class Introduction:
         for clock in _CLOCKS:
             if clock.channel in self._profile.channels:
                 return (yield from self._mind(clock))
+        if DEVICE_TIME in self._profile.channels:
+            yield from self._look_at_device_time()
+        elif ISENS_CLOCK in self._profile.channels:
+            yield from self._ask_isens()
         return False
 
     def ask(self, channel: str) -> Asked:
         """What a channel holds; None where the device doesn't say."""
         return (yield from self._read(channel))
+
+    def _look_at_device_time(self) -> Flow:
+        # Whether a CRC stands before the time, and what behind it, is said elsewhere: without that it can't be read.
+        feature = yield from self._read(DEVICE_TIME_FEATURE)
+        data = yield from self._read(DEVICE_TIME)
+        if feature is None or data is None:
+            return
+        try:
+            shown = decode_device_time(data, decode_time_feature(feature)).shown
+        except PeerError:
+            return
+        if shown is not None:
+            yield ReportClock(shown)
+
+    def _ask_isens(self) -> Flow:
+        yield Subscribe(ISENS_CLOCK)
+        yield Write(ISENS_CLOCK, QUESTION)
+        data = yield from self._answer(ISENS_CLOCK)
+        try:
+            shown = decode_isens_clock(data) if data is not None else None
+        except PeerError:
+            return
+        if shown is not None:
+            yield ReportClock(shown)
 
     def _mind(self, clock: _Clock) -> Minding:
         data = yield from self._read(clock.channel)
@@ -112,12 +145,15 @@ class Introduction:
 
     def _read(self, channel: str) -> Asked:
         yield Read(channel)
+        return (yield from self._answer(channel))
+
+    def _answer(self, channel: str) -> Asked:
         yield SetTimer(_ANSWER, ANSWER_S)
         while True:
             match (yield from self._hear()):
                 case Received(_, told, data) if told == channel:
                     return data
-                case Refused(_, Read(refused)) if refused == channel:
+                case Refused(_, command) if command.channel == channel:
                     return None
                 case TimerFired(_, timer) if timer == _ANSWER:
                     return None
@@ -133,14 +169,6 @@ class Introduction:
 
 def _is_due(event: Event, timer: str) -> bool:
     return isinstance(event, TimerFired) and event.timer == timer
-
-
-def _fact(name: str, data: bytes) -> str:
-    """UTF-8 text without padding; a System ID as it stands on the air, in hex. Empty where it says nothing."""
-    if name == SYSTEM_ID:
-        return data.hex() if any(data) else ""
-    text = data.decode("utf-8", errors="backslashreplace")
-    return "".join(letter for letter in text if letter.isprintable()).strip()
 
 
 def _shown(clock: _Clock, data: bytes | None) -> datetime | None:

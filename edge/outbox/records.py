@@ -1,5 +1,6 @@
 """What goes into the outbox and what comes out: frozen records and the limits, each with its name. No I/O."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ BATCH_BYTES_MAX = (
 )
 BATCH_ROWS_MAX = 100
 BASE_APART_S = 1.0  # rows of one envelope rest on clocks that differ by no more
+BATTERY_LEVEL = re.compile(r"[0-9]|[1-9][0-9]|100")  # the fact "battery", in percent
 LIVE_S = 7_200.0  # how long a live reading goes before the backlog; then it is backlog itself
 
 
@@ -125,6 +127,12 @@ class DeviceState:
     last_reading: datetime | None
     readings: int
     trouble: str | None
+
+    @property
+    def battery(self) -> int | None:
+        """Its battery's level in percent, as it told last; None where it never did."""
+        told = self.facts.get("battery", "")
+        return int(told) if BATTERY_LEVEL.fullmatch(told) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Reading and writing the fields that medical devices send: integers, IEEE 11073 numbers, dates. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,6 +10,8 @@ from gateway.contract.session import PeerError
 
 SFLOAT_MANTISSA_MAX = 2045
 SFLOAT_EXPONENTS = range(-8, 8)
+FLOAT_MANTISSA_MAX = 8_388_605
+FLOAT_EXPONENTS = range(-128, 128)
 GREGORIAN_YEAR_MIN = 1582  # the first that GATT Date Time allows
 
 
@@ -29,7 +32,60 @@ _SFLOAT_SPECIAL = {
     0x0802: Special.BELOW,
     0x0801: Special.RESERVED,
 }
-_SFLOAT_CODE = {special: raw for raw, special in _SFLOAT_SPECIAL.items()}
+_FLOAT_SPECIAL = {
+    0x007FFFFF: Special.NAN,
+    0x00800000: Special.NRES,
+    0x007FFFFE: Special.ABOVE,
+    0x00800002: Special.BELOW,
+    0x00800001: Special.RESERVED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """One of the two widths of an IEEE 11073 number."""
+
+    name: str
+    octets: int
+    mantissa_bits: int
+    mantissa_max: int
+    exponents: range
+    specials: Mapping[int, Special]
+
+    def decode(self, raw: int) -> Decimal | Special:
+        if special := self.specials.get(raw):
+            return special
+        mantissa = _signed(raw & ((1 << self.mantissa_bits) - 1), self.mantissa_bits)
+        exponent = _signed(raw >> self.mantissa_bits, 8 * self.octets - self.mantissa_bits)
+        return Decimal(mantissa).scaleb(exponent)
+
+    def encode(self, value: Decimal | Special) -> bytes:
+        if isinstance(value, Special):
+            code = next(raw for raw, special in self.specials.items() if special is value)
+            return code.to_bytes(self.octets, "little")
+        sign, digits, exponent = value.as_tuple()
+        if not isinstance(exponent, int):
+            raise ValueError(f"{value} is no number; use Special")  # noqa: TRY004 the value is wrong, not its type
+        mantissa = int("".join(map(str, digits))) * (-1 if sign else 1)
+        while exponent >= self.exponents.stop:
+            if abs(mantissa) > self.mantissa_max:
+                break
+            mantissa, exponent = mantissa * 10, exponent - 1
+        if abs(mantissa) > self.mantissa_max or exponent not in self.exponents:
+            raise ValueError(
+                f"{value} has mantissa {mantissa}, exponent {exponent}; {self.name} holds"
+                f" ±{self.mantissa_max} and {self.exponents.start} to {self.exponents.stop - 1}"
+            )
+        both = (exponent << self.mantissa_bits) | (mantissa & ((1 << self.mantissa_bits) - 1))
+        return (both & ((1 << 8 * self.octets) - 1)).to_bytes(self.octets, "little")
+
+
+def _signed(raw: int, bits: int) -> int:
+    return raw - (1 << bits) if raw >> (bits - 1) else raw
+
+
+_SFLOAT = _Form("SFLOAT", 2, 12, SFLOAT_MANTISSA_MAX, SFLOAT_EXPONENTS, _SFLOAT_SPECIAL)
+_FLOAT = _Form("FLOAT", 4, 24, FLOAT_MANTISSA_MAX, FLOAT_EXPONENTS, _FLOAT_SPECIAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +126,21 @@ class Fields:
         """Two octets, unsigned."""
         return int.from_bytes(self.take(2, what), "little")
 
+    def u32(self, what: str) -> int:
+        """Four octets, unsigned."""
+        return int.from_bytes(self.take(4, what), "little")
+
+    def i8(self, what: str) -> int:
+        """One octet, two's complement."""
+        return _signed(self.u8(what), 8)
+
     def sfloat(self, what: str) -> Decimal | Special:
         """IEEE 11073 16-bit float; the exponent is kept, since it is the precision (0xE2D0 is 7.20)."""
-        raw = self.u16(what)
-        if special := _SFLOAT_SPECIAL.get(raw):
-            return special
-        mantissa, exponent = raw & 0x0FFF, raw >> 12
-        mantissa -= 0x1000 if mantissa >= 0x0800 else 0  # noqa: PLR2004 12-bit two's complement
-        exponent -= 0x10 if exponent >= 0x08 else 0  # noqa: PLR2004 4-bit two's complement
-        return Decimal(mantissa).scaleb(exponent)
+        return _SFLOAT.decode(self.u16(what))
+
+    def float32(self, what: str) -> Decimal | Special:
+        """IEEE 11073 32-bit float, as thermometers send it; the exponent is kept likewise."""
+        return _FLOAT.decode(self.u32(what))
 
     def date_time(self, what: str) -> StoredTime:
         """GATT Date Time, 7 octets (GSS). Zero for year, month or day means that it is not known; 1582 is the first year."""
@@ -95,19 +157,12 @@ class Fields:
 
 def encode_sfloat(value: Decimal | Special) -> bytes:
     """IEEE 11073 16-bit float with the digits that `value` has. Raises ValueError where it doesn't fit exactly."""
-    if isinstance(value, Special):
-        return _SFLOAT_CODE[value].to_bytes(2, "little")
-    sign, digits, exponent = value.as_tuple()
-    if not isinstance(exponent, int):
-        raise ValueError(f"{value} is no number; use Special")  # noqa: TRY004 the value is wrong, not its type
-    mantissa = int("".join(map(str, digits))) * (-1 if sign else 1)
-    while exponent not in SFLOAT_EXPONENTS and exponent > 0:
-        mantissa, exponent = mantissa * 10, exponent - 1
-    if abs(mantissa) > SFLOAT_MANTISSA_MAX or exponent not in SFLOAT_EXPONENTS:
-        raise ValueError(
-            f"{value} has mantissa {mantissa}, exponent {exponent}; SFLOAT holds ±2045 and -8 to 7"
-        )
-    return ((mantissa & 0x0FFF) | ((exponent & 0x0F) << 12)).to_bytes(2, "little")
+    return _SFLOAT.encode(value)
+
+
+def encode_float(value: Decimal | Special) -> bytes:
+    """IEEE 11073 32-bit float with the digits that `value` has. Raises ValueError where it doesn't fit exactly."""
+    return _FLOAT.encode(value)
 
 
 def encode_date_time(moment: datetime) -> bytes:

@@ -12,13 +12,14 @@ STATUS = "vitalgate.status/1"
 
 
 class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One enrolled device as its box sees it. Times are UTC, ISO 8601."""
+    """One enrolled device as its box sees it. Times are UTC, ISO 8601. `battery`: percent, as the device told last."""
 
     device: str
     profile: str
     last_heard: str | None = None
     last_reading: str | None = None
     trouble: str | None = None
+    battery: Annotated[int, Meta(ge=0, le=100)] | None = None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -88,7 +88,7 @@ CASES: Mapping[str, Case] = {
     "ses-gls-auth-required": Case(ANY),
     "ses-contour-next-one": Case(CONTOUR, before=[FORTY_TWO]),
     "ses-taidoc-diamond": Case(ANY),
-    "ses-isens-ketone": Case(ANY),
+    "ses-isens-ketone": Case("isens/caresens"),
 }
 # Sessions that are no visit: each names the test of its own.
 APART: Mapping[str, str] = {

@@ -22,7 +22,7 @@ UNKNOWN_USER = 0xFF
 Number = Decimal | Special
 Unit = Literal["mmHg", "kPa"]
 
-_KPA, _TIME, _PULSE, _USER, _STATUS = 0x01, 0x02, 0x04, 0x08, 0x10
+KPA, TIME, PULSE, USER, STATUS = 0x01, 0x02, 0x04, 0x08, 0x10
 
 STATUS_MARKS: Mapping[int, str] = {
     0x01: "body_movement",
@@ -56,35 +56,39 @@ def decode_measurement(data: bytes) -> Measurement:
     fields = Fields(data)
     flags = fields.u8("flags")
     return Measurement(
-        unit="kPa" if flags & _KPA else "mmHg",
+        unit="kPa" if flags & KPA else "mmHg",
         systolic=fields.sfloat("systolic"),
         diastolic=fields.sfloat("diastolic"),
         mean=fields.sfloat("mean arterial pressure"),
-        time=fields.date_time("time stamp") if flags & _TIME else None,
-        pulse=fields.sfloat("pulse rate") if flags & _PULSE else None,
-        user=fields.u8("user id") if flags & _USER else None,
-        status=fields.u16("measurement status") if flags & _STATUS else None,
+        time=fields.date_time("time stamp") if flags & TIME else None,
+        pulse=fields.sfloat("pulse rate") if flags & PULSE else None,
+        user=fields.u8("user id") if flags & USER else None,
+        status=fields.u16("measurement status") if flags & STATUS else None,
     )
 
 
 def encode_measurement(told: Measurement) -> bytes:
     """Write 0x2A35. Raises ValueError for what the fields can't hold."""
-    flags, tail = _KPA if told.unit == "kPa" else 0, b""
+    flags, tail = KPA if told.unit == "kPa" else 0, b""
     if told.time is not None:
-        flags, tail = flags | _TIME, tail + encode_stored_time(told.time)
+        flags, tail = flags | TIME, tail + encode_stored_time(told.time)
     if told.pulse is not None:
-        flags, tail = flags | _PULSE, tail + encode_sfloat(told.pulse)
+        flags, tail = flags | PULSE, tail + encode_sfloat(told.pulse)
     if told.user is not None:
-        flags, tail = flags | _USER, tail + bytes((told.user,))
+        flags, tail = flags | USER, tail + bytes((told.user,))
     if told.status is not None:
-        flags, tail = flags | _STATUS, tail + told.status.to_bytes(2, "little")
+        flags, tail = flags | STATUS, tail + told.status.to_bytes(2, "little")
     pressures = b"".join(map(encode_sfloat, (told.systolic, told.diastolic, told.mean)))
     return bytes((flags,)) + pressures + tail
 
 
 def reading(data: bytes) -> Reading:
     """One indication as a reading. Raises PeerError."""
-    told = decode_measurement(data)
+    return reading_of(decode_measurement(data), data)
+
+
+def reading_of(told: Measurement, raw: bytes) -> Reading:
+    """A measurement as a reading; `raw` is the frame it came in."""
     parts: dict[str, Quantity | Limit] = {}
     marks = set(_status_marks(told.status or 0))
     for name, number, unit in _numbers(told):
@@ -101,7 +105,7 @@ def reading(data: bytes) -> Reading:
         raw_time=told.time.text if told.time and told.time.naive is None else None,
         slot=None if told.user in (None, UNKNOWN_USER) else str(told.user),
         marks=frozenset(marks),
-        raw=data,
+        raw=raw,
         pushed=True,
     )
 

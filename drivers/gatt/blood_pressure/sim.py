@@ -103,9 +103,20 @@ def frame(
     slot: int | None = None,
     marks: frozenset[str] = frozenset(),
 ) -> bytes:
-    """The 0x2A35 octets of a measurement. A part that is missing is sent as NaN; status bits stand where a mark needs them.
+    """The 0x2A35 octets of a measurement. Raises ValueError for a kind, unit or number that the characteristic can't hold."""
+    return encode_measurement(measured(parts, stored_time, slot=slot, marks=marks))
 
-    Raises ValueError for a kind, unit or number that the characteristic can't hold.
+
+def measured(
+    parts: Mapping[str, Quantity | Limit],
+    stored_time: StoredTime | None = None,
+    *,
+    slot: int | None = None,
+    marks: frozenset[str] = frozenset(),
+) -> Measurement:
+    """A measurement as a cuff stores it. A part that is missing is NaN; status bits stand where a mark needs them.
+
+    Raises ValueError for a kind or unit that a cuff can't show.
     """
     units = {part.unit for part in parts.values() if isinstance(part, Quantity)} - {"/min"}
     if len(units) > 1 or not units <= {"mmHg", "kPa"}:
@@ -113,17 +124,15 @@ def frame(
     if slot is not None and not 0 <= slot < UNKNOWN_USER:
         raise ValueError(f"user {slot}; 0 to {UNKNOWN_USER - 1} fit")
     status = sum(bit for mark, bit in STATUS_BITS.items() if mark in marks)
-    return encode_measurement(
-        Measurement(
-            unit="kPa" if "kPa" in units else "mmHg",
-            systolic=_number(parts.get("systolic")),
-            diastolic=_number(parts.get("diastolic")),
-            mean=_number(parts.get("mean_arterial_pressure")),
-            time=stored_time,
-            pulse=_number(parts["pulse_rate"]) if "pulse_rate" in parts else None,
-            user=slot,
-            status=status or None,
-        )
+    return Measurement(
+        unit="kPa" if "kPa" in units else "mmHg",
+        systolic=_number(parts.get("systolic")),
+        diastolic=_number(parts.get("diastolic")),
+        mean=_number(parts.get("mean_arterial_pressure")),
+        time=stored_time,
+        pulse=_number(parts["pulse_rate"]) if "pulse_rate" in parts else None,
+        user=slot,
+        status=status or None,
     )
 
 

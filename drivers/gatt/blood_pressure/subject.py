@@ -1,12 +1,16 @@
 """What the cuff brings to the conformance kit: a cuff on a radio that confirms, and samples. Pure; no check stands here."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
-from drivers.gatt.blood_pressure.codec import decode_measurement, encode_measurement
+from drivers.gatt.blood_pressure.codec import (
+    Measurement,
+    decode_measurement,
+    encode_measurement,
+)
 from drivers.gatt.blood_pressure.session import DRIVER, MEASUREMENT
-from drivers.gatt.blood_pressure.sim import frame
+from drivers.gatt.blood_pressure.sim import measured
 from drivers.gatt.clocks import (
     decode_current_time,
     decode_date_time,
@@ -37,6 +41,7 @@ FACTS: Mapping[str, bytes] = {
     "manufacturer": b"A&D Medical",
     "firmware": b"BLP009_001",
     "system_id": bytes.fromhex("debc9afeff563412"),
+    "battery": b"\x42",
 }
 _CLOCKS = {
     "date_time": (encode_date_time, decode_date_time),
@@ -48,9 +53,17 @@ _NOT_PERMITTED, _OUT_OF_RANGE = 0x02, 0xFF
 class CuffSpecimen:
     """A cuff that forgets each record as its indication is confirmed."""
 
-    def __init__(self, profile: Profile, clock: DeviceClock, *, bonded: bool) -> None:
-        """Its memory is empty."""
+    def __init__(
+        self,
+        profile: Profile,
+        clock: DeviceClock,
+        *,
+        bonded: bool,
+        encode: Callable[[Measurement], bytes] = encode_measurement,
+    ) -> None:
+        """Its memory is empty. `encode`: the frames that it sends."""
         self._channels, self._clock, self._bonded = profile.channels, clock, bonded
+        self._encode = encode
         self._kept: deque[bytes] = deque()
         self._under_way = 0
 
@@ -90,7 +103,7 @@ class CuffSpecimen:
         if act.raw_time is not None:
             moment = StoredTime(None, act.raw_time)
         slot = None if act.slot is None else int(act.slot)
-        self._kept.append(frame(act.parts, moment, slot=slot, marks=act.marks))
+        self._kept.append(self._encode(measured(act.parts, moment, slot=slot, marks=act.marks)))
 
     def reset_battery(self) -> None:
         """Its memory is kept."""

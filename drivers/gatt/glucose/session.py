@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from drivers.gatt import racp
+from drivers.gatt.device_information import ask_battery, told_battery
 from drivers.gatt.glucose.steps import Cursor, Stepwise, cursor
 from drivers.gatt.glucose.transfer import (
     CONTEXT,
@@ -56,6 +57,7 @@ class _Meter:
     def visit(self) -> Flow:
         facts = yield from self._intro.facts()
         yield ReportFacts(facts)
+        yield from ask_battery(self._profile)
         self._join = _join_of({**self._enrolled, **facts})
         yield from self._intro.clock()
         for channel in (MEASUREMENT, CONTEXT, racp.CHANNEL):
@@ -73,7 +75,8 @@ class _Meter:
     def _hear_in_gap(self, event: Event) -> Iterable[Command]:
         if self._steps is not None:
             self._steps.hear(event)
-        return ()
+        else:
+            yield from told_battery(event)
 
     def _download(self, steps: Stepwise) -> Downloading:
         """What is new; everything where the meter can't say what is new, or is not the one that it was."""

@@ -7,6 +7,7 @@ A step goes to disk with a cursor that says what it does not prove: that nothing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from drivers.gatt.device_information import told_battery
 from drivers.gatt.glucose.transfer import Join, Mark, Record, Transfer
 from gateway.sdk import Command, Event, Flush, Report, Stored
 
@@ -66,6 +67,8 @@ class Stepwise:
         self._allowed = self._counted = self._storing = False
         self._looked_at = 0
         self._told: set[bytes] = set()
+        # What a device tells of itself in mid-transfer.
+        self._aside: list[Command] = []
 
     def begin(self, start: Cursor | None, *, allowed: bool) -> None:
         """A report is asked for from that record on, or of all; what an earlier one brought counts no more."""
@@ -81,6 +84,7 @@ class Stepwise:
         """Take an event."""
         if isinstance(event, Stored):
             self._storing = False
+        self._aside += told_battery(event)
         return self._transfer.hear(event)
 
     def restart(self) -> None:
@@ -94,6 +98,8 @@ class Stepwise:
 
     def spill(self) -> Iterator[Command]:
         """One step at a time: the next only when the one before is durable."""
+        aside, self._aside = self._aside, []
+        yield from aside
         come = len(self._transfer.records)
         if not (self._allowed and self._counted) or self._storing or come - self._looked_at < STEP:
             return

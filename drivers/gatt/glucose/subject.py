@@ -13,6 +13,8 @@ from drivers.gatt.glucose.codec import PART, decode_measurement, encode_measurem
 from drivers.gatt.glucose.context import Context
 from drivers.gatt.glucose.session import DRIVER
 from drivers.gatt.glucose.sim import Manners, MeterMemory, MeterPeer, measured
+from drivers.gatt.introduction import ISENS_CLOCK
+from drivers.gatt.isens_clock import encode_isens_clock
 from drivers.testing.subject import Act, DeviceClock
 from gateway.sdk import (
     Driver,
@@ -40,6 +42,7 @@ FACTS: Mapping[str, bytes] = {
     "manufacturer": b"Virtual Meters",
     "firmware": b"1.0",
     "system_id": bytes.fromhex("debc9afeff563412"),
+    "battery": b"\x50",
 }
 MEMORY = 720
 _CLOCKS = {
@@ -72,6 +75,8 @@ class MeterSpecimen:
             case Write(channel, data) if channel in self._channels and channel in _CLOCKS:
                 if not self._set(channel, data):
                     yield Refused(0.0, command, _OUT_OF_RANGE)
+            case Write(channel) if channel in self._channels and channel == ISENS_CLOCK:
+                yield Received(0.0, channel, encode_isens_clock(self._clock.shows()))
             case Read(channel) | Write(channel) | Subscribe(channel) if (
                 channel not in self._channels
             ):

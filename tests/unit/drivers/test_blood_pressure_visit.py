@@ -9,7 +9,8 @@ import pytest
 
 import drivers.gatt.blood_pressure.session as driver
 from device_profiles.loader import load_profiles
-from drivers.gatt.introduction import ANSWER_S, TEXT_FACTS
+from drivers.gatt.device_information import FACTS
+from drivers.gatt.introduction import ANSWER_S
 from gateway.contract.capture import parse
 from gateway.contract.profile import BleChannel, Profile
 from gateway.contract.replay import Played, converse, replay
@@ -106,7 +107,7 @@ def test_a_cuff_says_who_it_is_and_what_its_clock_shows_before_it_is_heard() -> 
     ]
     assert [clock.shown for clock in told.clocks] == [NOW]
     kinds = [type(command) for command in told.performed]
-    assert kinds == [Read] * 6 + [Write, Subscribe]
+    assert kinds == [Read] * 7 + [Write, Subscribe]  # facts, the battery, the clock
     assert told.ending is Ending.FINISHED
 
 
@@ -273,7 +274,7 @@ def test_the_clock_is_held_beside_the_moment_at_which_it_was_read() -> None:
     told = replay(
         session,
         [
-            *(Refused(AT + 0.1, Read(name), 1) for name in (*TEXT_FACTS, "system_id")),
+            *(Refused(AT + 0.1, Read(name), 1) for name in FACTS),
             Received(AT + 0.4, "date_time", KNOWN["date_time"]),
         ],
         opened=Opened(AT),

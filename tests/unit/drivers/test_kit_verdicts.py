@@ -332,4 +332,5 @@ def test_pytest_says_which_drivers_there_are(installed: Path) -> None:
     told = pytested(installed, "--driver", "acme.none")
 
     assert told.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "one of gatt.blood_pressure" in told.stderr
+    assert "is no driver. Write one of" in told.stderr
+    assert "gatt.blood_pressure" in told.stderr

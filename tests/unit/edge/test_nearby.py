@@ -57,12 +57,12 @@ def test_what_a_device_says_in_several_advertisements_counts_together() -> None:
     here = around(heard("", CUFF), heard("BLESmart_0000011FAABBCCDDEEFF"), heard(maker=0x020E))
     (one,) = here.devices()
     assert isinstance(one.found, Match)
-    assert one.found.profile == "omron/blp-cuff"
+    assert one.found.profile == "omron/bp7000"
     assert told(here)[1:] == [
-        "  fits omron/blp-cuff, by its service, name, company",
+        "  fits omron/bp7000, by its service, name, company",
         "  to enrol it, in the settings:",
         "    [[device]]",
-        '    profile = "omron/blp-cuff"',
+        '    profile = "omron/bp7000"',
         f'    address = "{ADDRESS}"',
     ]
 

@@ -1,0 +1,42 @@
+"""What Beurer's cuff brings to the conformance kit: a cuff with its frames, and samples. Pure; no check stands here."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from drivers.gatt.blood_pressure.codec import Measurement
+from drivers.gatt.blood_pressure.subject import BONDED, CuffSpecimen
+from drivers.testing.subject import Act, DeviceClock
+from drivers.vendor.beurer_bm.codec import encode_again, encode_frame, without_mean
+from drivers.vendor.beurer_bm.session import DRIVER
+from gateway.sdk import Driver, Profile, Quantity
+
+
+def _encode(told: Measurement) -> bytes:
+    # The user in front of the cuff is always one of its two; a status is always sent.
+    return encode_frame(replace(without_mean(told), status=told.status or 0))
+
+
+class BmSubject:
+    """The driver, its device's side, and what that can measure."""
+
+    driver: Driver = DRIVER
+
+    def specimen(self, profile: Profile, clock: DeviceClock, manner: str) -> CuffSpecimen:
+        """A cuff that forgets what the radio has confirmed; `bonded` is the other manner."""
+        return CuffSpecimen(profile, clock, bonded=manner == BONDED, encode=_encode)
+
+    def sample(self, number: int, unit: str) -> Act:
+        """Two users by turns; every fifth with an irregular pulse."""
+        step = Decimal(1) if unit == "mmHg" else Decimal("0.1")
+        pressures = {"systolic": 100 + number, "diastolic": 50 + number // 2}
+        parts = {name: Quantity(shown * step, unit) for name, shown in pressures.items()}
+        parts["pulse_rate"] = Quantity(Decimal(60 + number % 40), "/min")
+        marks = frozenset(() if (number + 1) % 5 else {"irregular_pulse"})
+        return Act(parts, marks, slot=str(number % 2))
+
+    def echo(self, raw: bytes) -> bytes:
+        """One indication."""
+        return encode_again(raw)
+
+
+SUBJECT = BmSubject()
