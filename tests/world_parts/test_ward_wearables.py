@@ -151,3 +151,13 @@ async def test_a_strap_that_is_worn_once_is_one_summary(tmp_path: Path) -> None:
     assert one.context["window_samples"] == "5"
     assert line["memory"] == "aired"
     assert ended.outcome in (Outcome.FINISHED, Outcome.CLOSED), ended.why
+
+
+def test_a_fleet_holds_wearables_only_where_they_are_ordered() -> None:
+    plain = Orders(seed=7, every_s=5.0, cuffs=1, meters=1, ble_meters=1, scales=1)
+    wearables = {"pulse_oximetry", "heart_rate"}
+    for scenario in Scenario:
+        assert not wearables & {device.kind for device in plan(scenario, plain)}
+    ordered = plan(Scenario.KILL, replace(plain, oximeters=2))
+    assert [device.kind for device in ordered].count("pulse_oximetry") == 2
+    assert (OXIMETER.kind, STRAP.kind) == ("pulse_oximetry", "heart_rate")

@@ -7,7 +7,6 @@ from decimal import Decimal
 from drivers.gatt import racp
 from drivers.gatt.pulse_oximeter.codec import (
     DEVICE_STATUS,
-    FEATURE_STORAGE,
     FROM_STORAGE,
     MEASUREMENT_STATUS,
     Continuous,
@@ -184,8 +183,3 @@ class OximeterPeer:
                         yield Received(0.0, channel, octets)
             case _:
                 yield Refused(0.0, command, _NOTHING_TO_READ)
-
-
-def stores(features: bytes) -> bool:
-    """Whether these octets of 0x2A60 say that it has a memory."""
-    return bool(int.from_bytes(features[:2], "little") & FEATURE_STORAGE)
