@@ -161,6 +161,12 @@ def strange(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
     return f"tells of {next(iter(more), None) or shape(poorer[0])}, which was not measured"
 
 
+def stray(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
+    """The same where a measurement may be told more than once: whether that makes two of it, its key says."""
+    known = measurements(expected)
+    return strange([one for one in told if _measurement(one) not in known], ())
+
+
 def measurements(readings: Sequence[Reading]) -> Counter[str]:
     """What readings say without their context, counted."""
     return Counter(_measurement(one) for one in readings)

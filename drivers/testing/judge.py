@@ -19,6 +19,7 @@ from drivers.testing.checks_meaning import (
     units_are_read,
 )
 from drivers.testing.checks_memory import forget_after_stored, repeats_keep_keys, resume_is_exact
+from drivers.testing.checks_mutations import mutations_lose_nothing
 from drivers.testing.checks_replay import both_ways, replay_matches, replay_repeats
 from gateway.contract.capture import Capture
 
@@ -42,6 +43,7 @@ CHECKS: Mapping[str, Check] = {
         every_prefix,
         flipped_bits,
         silence_ends,
+        mutations_lose_nothing,
         resume_is_exact,
         repeats_keep_keys,
         forget_after_stored,

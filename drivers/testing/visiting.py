@@ -69,13 +69,14 @@ CALM = Mishap()
 
 @dataclass(slots=True)
 class Went:
-    """How a visit went. `packets`: what the device sent, unbent. `forgot_early`: records that it forgot, and no disk had.
+    """How a visit went. `packets`: what the device sent, unbent. `asked`: commands on the link. `forgot_early`: records that it forgot, and no disk had.
 
     `readings`: each measurement that was told; one told again under its name, with more context, stands as it was told last.
     """
 
     readings: list[Reading] = field(default_factory=list[Reading])
     packets: list[Received] = field(default_factory=list[Received])
+    asked: int = 0
     commits: int = 0
     forgot_early: int = 0
     clocks: list[Clock] = field(default_factory=list[Clock])
@@ -192,6 +193,7 @@ class _Visiting:
 
     def _perform(self, command: Subscribe | Write | Read) -> None:
         before = self._specimen.remembered
+        self._went.asked += 1
         self._say(self._specimen.hear(command))
         self._forgotten += max(0, before - self._specimen.remembered)
         if self._forgotten > self._held:

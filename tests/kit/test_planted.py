@@ -22,7 +22,7 @@ def pairs() -> Iterator[object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("fault", "driver", "edit"), pairs())
+@pytest.mark.parametrize(("fault", "driver", "edit"), list(pairs()))
 def test_the_fault_is_named(garden: Garden, fault: Fault, driver: str, edit: Edit) -> None:
     failed = garden.failed(edit, driver, fault.checks)
 
