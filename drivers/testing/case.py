@@ -37,10 +37,20 @@ Parts = Mapping[str, Quantity | Limit]
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """A recorded sighting: the profile that should win it, and the one that does; None: nobody."""
+
+    name: str
+    wins: str | None
+    winner: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """A driver with one of its profiles. `captures` are those of that profile, by name.
 
-    `most`: so many inputs of a check that draws them at random, or from more than it can walk through.
+    `most`: so many inputs of a check that draws them at random, or from more than it can walk through. `sightings`: all that
+    are recorded. `installed`: the name under which a fresh interpreter finds the subject, if it can.
     """
 
     subject: Subject
@@ -49,6 +59,8 @@ class Case:
     captures: Mapping[str, Capture]
     seed: int
     most: int = MOST
+    sightings: Sequence[Sight] = ()
+    installed: str = ""
 
     @property
     def manners(self) -> Sequence[str]:
@@ -113,10 +125,11 @@ def filled(case: Case, manner: str = "", *, dead_clock: bool = True) -> Bench:
     return bench
 
 
-def shape(reading: Reading) -> str:
+def shape(reading: Reading, *, without_marks: bool = False) -> str:
     """All that a reading says, but for the frame it came in and how long that took."""
     context = dict(sorted(reading.context.items()))
-    return repr(replace(reading, raw=b"", context=context, within_s=None))
+    marks: frozenset[str] = frozenset() if without_marks else reading.marks
+    return repr(replace(reading, raw=b"", context=context, marks=marks, within_s=None))
 
 
 def shapes(readings: Sequence[Reading]) -> Counter[str]:

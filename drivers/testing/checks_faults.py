@@ -32,6 +32,9 @@ PREFIXES_MAX = 3_000  # more are tried at random places
 FLIPS_MAX = 6_000
 BABBLES = 600
 BABBLE_OCTETS_MAX = 64
+ODD = tuple(
+    map(bytes.fromhex, ("ff07", "0008", "fe07", "0208", "0108", "ffff", "0000", "ff7f", "0080"))
+)
 
 
 def cuts_do_not_matter(case: Case) -> Trials:
@@ -188,8 +191,15 @@ class _Babbler(_Joined):
             case 4:
                 yield answer
                 yield answer
+            case 5:
+                yield replace(answer, data=self._odd(answer.data))
             case _:
                 yield answer
+
+    def _odd(self, data: bytes) -> bytes:
+        """Two octets that mean something of their own in many protocols: NaN, infinities, the ends of a range."""
+        at = self._rng.randrange(len(data)) if data else 0
+        return data[:at] + self._rng.choice(ODD) + data[at + 2 :]
 
     def _garbage(self) -> Received:
         data = self._rng.randbytes(self._rng.randrange(self._octets + 1))

@@ -61,7 +61,7 @@ def _mutations(case: Case, undisturbed: Went) -> Iterator[Mutation]:
         yield f"{said} comes twice", Mishap(bend=_twice(number)), _nobody
         yield f"{said} comes again behind the next", Mishap(bend=_again(number)), _nobody
         yield f"{said} comes behind the next", Mishap(), lambda inner, n=number: _Swaps(inner, n)
-    for number in range(undisturbed.asked):
+    for number in range(len(undisturbed.channels)):
         for code in REFUSALS:
             label = f"question {number + 1} is refused with code 0x{code:02X}"
             yield label, Mishap(), lambda inner, n=number, c=code: _Refuses(inner, n, c)

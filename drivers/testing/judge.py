@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from drivers.testing.case import Case, Trials
+from drivers.testing.checks_bounds import memory_is_bounded
 from drivers.testing.checks_faults import (
     cuts_do_not_matter,
     every_prefix,
@@ -20,6 +21,8 @@ from drivers.testing.checks_meaning import (
 )
 from drivers.testing.checks_memory import forget_after_stored, repeats_keep_keys, resume_is_exact
 from drivers.testing.checks_mutations import mutations_lose_nothing
+from drivers.testing.checks_profile import profile_agrees, quirk_is_needed, sightings_won
+from drivers.testing.checks_purity import stays_pure
 from drivers.testing.checks_replay import both_ways, replay_matches, replay_repeats
 from gateway.contract.capture import Capture
 
@@ -44,6 +47,7 @@ CHECKS: Mapping[str, Check] = {
         flipped_bits,
         silence_ends,
         mutations_lose_nothing,
+        memory_is_bounded,
         resume_is_exact,
         repeats_keep_keys,
         forget_after_stored,
@@ -52,6 +56,10 @@ CHECKS: Mapping[str, Check] = {
         control_is_marked,
         bad_clock_keeps_value,
         both_ways,
+        profile_agrees,
+        sightings_won,
+        quirk_is_needed,
+        stays_pure,
     )
 }
 

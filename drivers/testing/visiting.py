@@ -69,14 +69,17 @@ CALM = Mishap()
 
 @dataclass(slots=True)
 class Went:
-    """How a visit went. `packets`: what the device sent, unbent. `asked`: commands on the link. `forgot_early`: records that it forgot, and no disk had.
+    """How a visit went.
 
     `readings`: each measurement that was told; one told again under its name, with more context, stands as it was told last.
+    `packets`: what the device sent, unbent. `channels`: of each command, in order. `confirmed`: records that it forgot upon
+    a confirmation. `forgot_early`: records that it forgot, and no disk had.
     """
 
     readings: list[Reading] = field(default_factory=list[Reading])
     packets: list[Received] = field(default_factory=list[Received])
-    asked: int = 0
+    channels: list[str] = field(default_factory=list[str])
+    confirmed: int = 0
     commits: int = 0
     forgot_early: int = 0
     clocks: list[Clock] = field(default_factory=list[Clock])
@@ -173,7 +176,9 @@ class _Visiting:
             return 0
         before = self._specimen.remembered
         self._specimen.delivered(told)
-        return max(0, before - self._specimen.remembered)
+        forgotten = max(0, before - self._specimen.remembered)
+        self._went.confirmed += forgotten
+        return forgotten
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -193,7 +198,7 @@ class _Visiting:
 
     def _perform(self, command: Subscribe | Write | Read) -> None:
         before = self._specimen.remembered
-        self._went.asked += 1
+        self._went.channels.append(command.channel)
         self._say(self._specimen.hear(command))
         self._forgotten += max(0, before - self._specimen.remembered)
         if self._forgotten > self._held:

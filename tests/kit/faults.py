@@ -324,7 +324,7 @@ FAULTS = (
     ),
     Fault(
         "too impatient",
-        ["cuts_do_not_matter"],
+        ["cuts_do_not_matter", "units_are_read"],
         {
             CUFF: edit(f"{B}/session.py", "unit.profile.quiet_s)", "0.2)"),
             METER: edit(RACP, "PATIENCE_S = 8.0", "PATIENCE_S = 0.2"),
@@ -408,14 +408,8 @@ FAULTS = (
         {
             METER: edit(f"{G}/session.py", "cursor(unit.cursor)\n", "cursor(None)\n"),
             ULTRA: edit(f"{U}/session.py", "known(memory, unit.cursor,", "known(memory, None,"),
-            SCALE: edit(
-                "gateway/contract/broadcast.py",
-                "_read(unit.cursor))",
-                "_read(None))",
-                only="xiaomi/mi-scale-v2",
-            ),
         },
-        {CUFF: NO_CURSOR},
+        {CUFF: NO_CURSOR, SCALE: SDK_HEARS},
     ),
     Fault(
         "memory position as record number",
