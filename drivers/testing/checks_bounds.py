@@ -29,8 +29,8 @@ from gateway.contract.session import (
     Write,
 )
 
-STRETCH = 1_500  # packets, after which it is measured
-STRETCHES_MAX = 16
+STRETCH = 800  # packets, after which it is measured
+STRETCHES_MAX = 14
 GROWTH_BYTES_MAX = (
     48_000  # in one stretch: less than 32 octets a packet is what caches and counters take
 )
@@ -47,7 +47,7 @@ def memory_is_bounded(case: Case) -> Trials:
             after = f"behind packet {number + 1}, {label}, {shown(packets[number])}"
             rng = Random(case.seed)  # noqa: S311 a seed, no secret
             talk = babble(rng, packets[number])
-            yield Trial(after, _grows(_Endless(case, number, talk)))
+            yield Trial(after, _grows(Endless(case, number, talk)))
 
 
 def _places(packets: int) -> Sequence[int]:
@@ -91,7 +91,7 @@ _BABBLES = {
 }
 
 
-def _grows(visit: "_Endless") -> str | None:
+def _grows(visit: "Endless") -> str | None:
     gc.collect()
     was_on = tracemalloc.is_tracing()
     if not was_on:
@@ -114,10 +114,14 @@ def _grows(visit: "_Endless") -> str | None:
     return f"holds {(held - first) // 1000:,} kB after {STRETCHES_MAX * STRETCH} packets, and still grows"
 
 
-class _Endless:
-    """A session and a device, without a host between that would keep something. Readings are thrown away, as if durable at once."""
+class Endless:
+    """A session and a device, without a host between that would keep something. Readings are thrown away, as if durable at once.
+
+    `heard`: packets so far; `last`: the octets of the last of them.
+    """
 
     def __init__(self, case: Case, number: int, talk: Iterator[Received]) -> None:
+        """True up to the packet of that number; then it only talks."""
         bench = filled(case)
         bench.hours.at += BETWEEN_VISITS_S
         self._now = OPENED_AT + bench.hours.at
@@ -127,6 +131,7 @@ class _Endless:
         self._timers: dict[str, float] = {}
         self._due: deque[Event] = deque()
         self._over = False
+        self.heard, self.last = 0, b""
 
     def introduce(self) -> None:
         """As far as the packet from which on it only talks."""
@@ -163,8 +168,15 @@ class _Endless:
             self._due.appendleft(TimerFired(self._now, name))
 
     def _tell(self, event: Event) -> None:
+        if isinstance(event, Received):
+            self.heard, self.last = self.heard + 1, event.data
         if isinstance(event, Received) and self._left > 0:
             self._left -= 1
+            if not self._left:
+                # From here on it only talks: what else it would have said never comes.
+                self._due = deque(
+                    one for one in self._due if not isinstance(one, Received | Refused)
+                )
         try:
             for command in self._session.on(event):
                 self._carry_out(command)

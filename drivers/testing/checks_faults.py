@@ -56,7 +56,7 @@ def only_peer_error(case: Case) -> Trials:
     for round_ in range(min(BABBLES, case.most)):
         rng = Random(case.seed * 1_000_003 + round_)  # noqa: S311 a seed, no secret
         bench = filled(case)
-        specimen = _Babbler(bench.specimen, rng, _channels(case), 1 + round_ % BABBLE_OCTETS_MAX)
+        specimen = Babbler(bench.specimen, rng, channels_of(case), 1 + round_ % BABBLE_OCTETS_MAX)
         closes_after = rng.choice((None, None, rng.randrange(6)))
         went = bench.visit(Mishap(closes_after=closes_after), specimen)
         last = shown(went.packets[-1]) if went.packets else "nothing was said"
@@ -154,19 +154,22 @@ class _Joined:
         return self._inner.remembered
 
 
-class _Babbler(_Joined):
+class Babbler(_Joined):
     """Says garbage, refuses, repeats itself, and now and then says what is right."""
 
     def __init__(self, inner: Specimen, rng: Random, channels: Sequence[str], octets: int) -> None:
+        """`rng` decides all of it; garbage has up to so many octets."""
         super().__init__(inner)
         self._inner, self._rng, self._channels, self._octets = inner, rng, channels, octets
 
     def speak(self) -> Iterable[Received]:
+        """What it says by itself, and garbage."""
         yield from self._inner.speak()
         for _ in range(self._rng.randrange(3)):
             yield self._garbage()
 
     def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
+        """What it answers, bent."""
         if self._rng.random() < 0.1:  # noqa: PLR2004 one in ten
             yield Refused(0.0, command, self._rng.randrange(256))
             return
@@ -206,7 +209,8 @@ class _Babbler(_Joined):
         return Received(0.0, self._rng.choice(self._channels), data)
 
 
-def _channels(case: Case) -> Sequence[str]:
+def channels_of(case: Case) -> Sequence[str]:
+    """On which its device may say something."""
     said = {packet.channel for packet in filled(case).visit().packets}
     return sorted(said | set(case.profile.channels) | set(case.profile.advertised)) or ["line"]
 

@@ -60,7 +60,9 @@ class Garden:
             )
         )
 
-    def failed(self, planted: Edit, driver: str, checks: Sequence[str]) -> Mapping[str, str]:
+    def failed(
+        self, planted: Edit, driver: str, checks: Sequence[str], profile: str
+    ) -> Mapping[str, str]:
         """Which of the checks fail with this fault in place, and why each does."""
         place = self.home / planted.path
         source = bent = place.read_text()
@@ -69,7 +71,7 @@ class Garden:
             bent = bent.replace(old, new)
         place.write_text(bent)
         try:
-            return self.check(driver, checks, planted.only)
+            return self.check(driver, checks, planted.only or profile)
         finally:
             place.write_text(source)
 

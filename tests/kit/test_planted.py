@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.kit.faults import DRIVERS, FAULTS
+from tests.kit.faults import DRIVERS, FAULTS, PROFILES
 from tests.kit.planting import Edit, Fault, Garden
 
 FAULTS_MIN = 20
@@ -24,7 +24,7 @@ def pairs() -> Iterator[object]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("fault", "driver", "edit"), list(pairs()))
 def test_the_fault_is_named(garden: Garden, fault: Fault, driver: str, edit: Edit) -> None:
-    failed = garden.failed(edit, driver, fault.checks)
+    failed = garden.failed(edit, driver, fault.checks, PROFILES[driver])
 
     assert failed, f"none of {', '.join(fault.checks)} names it"
 
