@@ -11,7 +11,7 @@ from drivers.testing.subject import Act, DeviceClock, Hours, Specimen, Subject
 from drivers.testing.visiting import CALM, Mishap, Went, visit
 from gateway.contract.capture import Capture
 from gateway.contract.profile import Profile
-from gateway.contract.session import Reading, Received
+from gateway.contract.session import Driver, Reading, Received
 from gateway.contract.visit import Ending
 from gateway.model.quantity import Limit, Quantity
 
@@ -50,7 +50,8 @@ class Case:
     """A driver with one of its profiles. `captures` are those of that profile, by name.
 
     `most`: so many inputs of a check that draws them at random, or from more than it can walk through. `sightings`: all that
-    are recorded. `installed`: the name under which a fresh interpreter finds the subject, if it can.
+    are recorded. `installed`: the name under which a fresh interpreter finds the subject, if it can. `diary`: what was said on
+    the link is written into it.
     """
 
     subject: Subject
@@ -61,6 +62,7 @@ class Case:
     most: int = MOST
     sightings: Sequence[Sight] = ()
     installed: str = ""
+    diary: list[str] | None = None
 
     @property
     def manners(self) -> Sequence[str]:
@@ -111,11 +113,23 @@ class Bench:
         self.measure(self.case.sample(1))
         self.measure(self.case.sample(2))
 
-    def visit(self, mishap: Mishap = CALM, specimen: Specimen | None = None) -> Went:
-        """Let some time pass, and read the device; `specimen` may stand between."""
+    def visit(
+        self,
+        mishap: Mishap = CALM,
+        specimen: Specimen | None = None,
+        *,
+        driver: Driver | None = None,
+    ) -> Went:
+        """Let some time pass, and read the device; `specimen` may stand between, and `driver` may listen."""
         self.hours.at += BETWEEN_VISITS_S
-        asked, driver = specimen or self.specimen, self.case.subject.driver
-        return visit(driver, self.case.profile, asked, self.disk, mishap, hours=self.hours)
+        asked, by = specimen or self.specimen, driver or self.case.subject.driver
+        diary = self.case.diary
+        told = diary is not None
+        profile, hours = self.case.profile, self.hours
+        went = visit(by, profile, asked, self.disk, mishap, hours=hours, in_words=told)
+        if diary is not None:
+            diary.extend((*went.exchange, f"the visit {went.ended}"))
+        return went
 
 
 def filled(case: Case, manner: str = "", *, dead_clock: bool = True) -> Bench:

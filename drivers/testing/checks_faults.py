@@ -18,6 +18,7 @@ from drivers.testing.case import (
     strange,
     unlike,
 )
+from drivers.testing.shrink import Recorded, in_words, raised, smallest
 from drivers.testing.subject import Act, Specimen
 from drivers.testing.visiting import Bend, Mishap, Went, as_it_came
 from gateway.contract.session import Read, Received, Refused, Subscribe, Write
@@ -55,12 +56,22 @@ def only_peer_error(case: Case) -> Trials:
     """Whatever a device says, nothing but PeerError is raised."""
     for round_ in range(min(BABBLES, case.most)):
         rng = Random(case.seed * 1_000_003 + round_)  # noqa: S311 a seed, no secret
+        recorded = Recorded(case.subject.driver)
         bench = filled(case)
         specimen = Babbler(bench.specimen, rng, channels_of(case), 1 + round_ % BABBLE_OCTETS_MAX)
         closes_after = rng.choice((None, None, rng.randrange(6)))
-        went = bench.visit(Mishap(closes_after=closes_after), specimen)
+        went = bench.visit(Mishap(closes_after=closes_after), specimen, driver=recorded)
+        why = _raised(went)
         last = shown(went.packets[-1]) if went.packets else "nothing was said"
-        yield Trial(f"round {round_}, {last}", _raised(went))
+        yield Trial(f"round {round_}, {_shrunk(case, recorded) if why else last}", why)
+
+
+def _shrunk(case: Case, recorded: Recorded) -> str:
+    driver, profile = case.subject.driver, case.profile
+    bug = raised(driver, profile, recorded.heard)
+    if not bug:
+        return "what came before it matters too"
+    return in_words(smallest(recorded.heard, lambda heard: raised(driver, profile, heard) == bug))
 
 
 def every_prefix(case: Case) -> Trials:

@@ -1,6 +1,6 @@
 """What a driver tells of its captures and its device, as text: said in a fresh interpreter, and compared with what another one says.
 
-`python -m drivers.testing.witness acme.glu acme/sugar 1`. Starts processes in `witnesses`; the only part of the kit that does.
+Starts processes (`drivers.testing.testify`); the only part of the kit that does.
 """
 
 import os
@@ -23,7 +23,7 @@ SURROUNDINGS = (
 
 def witnesses(case: Case) -> Sequence[str]:
     """What two fresh interpreters say; one that fails says why."""
-    command = [sys.executable, "-P", "-m", __name__]
+    command = [sys.executable, "-P", "-m", "drivers.testing.testify"]
     command += [case.installed, case.profile.id, str(case.seed)]
     path = os.pathsep.join(one for one in sys.path if one)
     with tempfile.TemporaryDirectory(prefix="vitalgate-witness-") as elsewhere:
@@ -67,17 +67,3 @@ def _lines(of: str, readings: Sequence[Reading], cursor: str | None) -> Iterator
         # A set is printed in the order of its hashes.
         yield f"{of}: {sorted(reading.marks)} {shape(reading, without_marks=True)}"
     yield f"{of}: cursor {cursor}"
-
-
-def main() -> None:
-    """Say it."""
-    from drivers.testing.subjects import cases  # noqa: PLC0415 it reads files; whoever only compares needs none
-
-    driver, profile, seed = sys.argv[1:]
-    for case in cases(driver, int(seed)):
-        if case.profile.id == profile:
-            sys.stdout.writelines(f"{line}\n" for line in testimony(case))
-
-
-if __name__ == "__main__":
-    main()
