@@ -17,6 +17,7 @@ SEED = 1
 
 def check(
     drivers: Annotated[list[str] | None, typer.Argument(help="ids; all without one")] = None,
+    *,
     seed: Annotated[int, typer.Option(help="of what is tried at random")] = SEED,
     json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
     only: Annotated[list[str] | None, typer.Option("--check", help="this check alone")] = None,

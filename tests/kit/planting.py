@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,14 +65,20 @@ class Garden:
         self, planted: Edit, driver: str, checks: Sequence[str], profile: str
     ) -> Mapping[str, str]:
         """Which of the checks fail with this fault in place, and why each does."""
-        place = self.home / planted.path
+        with self.planted(planted):
+            return self.check(driver, checks, planted.only or profile)
+
+    @contextmanager
+    def planted(self, fault: Edit) -> Iterator[None]:
+        """With the fault in place."""
+        place = self.home / fault.path
         source = bent = place.read_text()
-        for old, new in planted.swaps:
-            assert bent.count(old) == 1, f"{planted.path} holds {bent.count(old)} times: {old!r}"
+        for old, new in fault.swaps:
+            assert bent.count(old) == 1, f"{fault.path} holds {bent.count(old)} times: {old!r}"
             bent = bent.replace(old, new)
         place.write_text(bent)
         try:
-            return self.check(driver, checks, planted.only or profile)
+            yield
         finally:
             place.write_text(source)
 

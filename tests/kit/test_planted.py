@@ -1,10 +1,11 @@
 """The kit finds what drivers typically do wrong: each fault, planted in a copy of our own drivers, is named by a check."""
 
+import sys
 from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.kit.faults import DRIVERS, FAULTS, PROFILES
+from tests.kit.faults import DRIVERS, FAULTS, PROFILES, ULTRA
 from tests.kit.planting import Edit, Fault, Garden
 
 FAULTS_MIN = 20
@@ -22,6 +23,7 @@ def pairs() -> Iterator[object]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("fault", "driver", "edit"), list(pairs()))
 def test_the_fault_is_named(garden: Garden, fault: Fault, driver: str, edit: Edit) -> None:
     failed = garden.failed(edit, driver, fault.checks, PROFILES[driver])
@@ -30,6 +32,7 @@ def test_the_fault_is_named(garden: Garden, fault: Fault, driver: str, edit: Edi
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_the_driver_as_it_is_passes_each_of_those_checks(garden: Garden, driver: str) -> None:
     checks = sorted(
@@ -37,6 +40,20 @@ def test_the_driver_as_it_is_passes_each_of_those_checks(garden: Garden, driver:
     )
 
     assert garden.check(driver, checks) == {}
+
+
+@pytest.mark.slow
+def test_a_vendors_pytest_names_it_too(garden: Garden) -> None:
+    fault = next(one for one in FAULTS if one.name == "LO as a number")
+    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--driver", ULTRA)
+
+    with garden.planted(fault.plants[ULTRA]):
+        ran = garden.run(*command, "-k", "limits or both_ways")
+
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "1 failed, 1 passed" in ran.stdout
+    assert "lo_hi_are_limits" in ran.stdout
+    assert "--only-trial 1" in ran.stdout
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
