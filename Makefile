@@ -1,4 +1,4 @@
-# make demo · make test · make check · make services · make test-services · make bench · make soak
+# make demo · make test · make check · make services · make test-services · make bench · make soak · make fuzz
 # Needs Python >= 3.11 with its venv module. Nothing is installed outside .venv and the cache folder.
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ ARGS   ?=
 DIR    ?= demo-data
 MARK   := --- development only
 
-.PHONY: demo reconcile test check services test-services bench soak lock clean
+.PHONY: demo reconcile test check services test-services bench soak fuzz lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m demo $(ARGS)
@@ -38,6 +38,12 @@ bench: $(VENV)/.dev
 # Ten minutes of `kill -9`, memory watched: make soak ARGS="--minutes 60 --seed 7".
 soak: $(VENV)/.demo
 	$(BIN)/python -m demo.soak $(ARGS)
+
+# Each driver for a minute: make fuzz ARGS="--seconds 600 --driver gatt.glucose"; altered frames, counted: ARGS="--frames 10000000".
+# Guided by coverage where atheris can be had, else by Hypothesis.
+fuzz: $(VENV)/.dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r tests/fuzz/requirements.txt || echo "no atheris for this machine: without coverage"
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lock:
 	$(PYTHON) deploy/lock.py

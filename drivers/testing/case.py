@@ -11,7 +11,7 @@ from drivers.testing.subject import Act, DeviceClock, Hours, Specimen, Subject
 from drivers.testing.visiting import CALM, Mishap, Went, visit
 from gateway.contract.capture import Capture
 from gateway.contract.profile import Profile
-from gateway.contract.session import Reading, Received
+from gateway.contract.session import Driver, Reading, Received
 from gateway.contract.visit import Ending
 from gateway.model.quantity import Limit, Quantity
 
@@ -39,10 +39,21 @@ Parts = Mapping[str, Quantity | Limit]
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """A recorded sighting: the profile that should win it, and the one that does; None: nobody."""
+
+    name: str
+    wins: str | None
+    winner: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """A driver with one of its profiles. `captures` are those of that profile, by name.
 
-    `most`: so many inputs of a check that draws them at random, or from more than it can walk through.
+    `most`: so many inputs of a check that draws them at random, or from more than it can walk through. `sightings`: all that
+    are recorded. `installed`: the name under which a fresh interpreter finds the subject, if it can. `diary`: what was said on
+    the link is written into it.
     """
 
     subject: Subject
@@ -51,6 +62,9 @@ class Case:
     captures: Mapping[str, Capture]
     seed: int
     most: int = MOST
+    sightings: Sequence[Sight] = ()
+    installed: str = ""
+    diary: list[str] | None = None
 
     @property
     def manners(self) -> Sequence[str]:
@@ -105,11 +119,23 @@ class Bench:
         self.measure(self.case.sample(1))
         self.measure(self.case.sample(2))
 
-    def visit(self, mishap: Mishap = CALM, specimen: Specimen | None = None) -> Went:
-        """Let some time pass, and read the device; `specimen` may stand between."""
+    def visit(
+        self,
+        mishap: Mishap = CALM,
+        specimen: Specimen | None = None,
+        *,
+        driver: Driver | None = None,
+    ) -> Went:
+        """Let some time pass, and read the device; `specimen` may stand between, and `driver` may listen."""
         self.hours.at += BETWEEN_VISITS_S
-        asked, driver = specimen or self.specimen, self.case.subject.driver
-        return visit(driver, self.case.profile, asked, self.disk, mishap, hours=self.hours)
+        asked, by = specimen or self.specimen, driver or self.case.subject.driver
+        diary = self.case.diary
+        told = diary is not None
+        profile, hours = self.case.profile, self.hours
+        went = visit(by, profile, asked, self.disk, mishap, hours=hours, in_words=told)
+        if diary is not None:
+            diary.extend((*went.exchange, f"the visit {went.ended}"))
+        return went
 
 
 def filled(case: Case, manner: str = "", *, dead_clock: bool = True) -> Bench:
@@ -119,11 +145,12 @@ def filled(case: Case, manner: str = "", *, dead_clock: bool = True) -> Bench:
     return bench
 
 
-def shape(reading: Reading) -> str:
+def shape(reading: Reading, *, without_marks: bool = False) -> str:
     """All that a reading says, but for the frame it came in and how long that took."""
     told = sorted(reading.context.items())
     context = {name: value for name, value in told if not name.startswith(WINDOW)}
-    return repr(replace(reading, raw=b"", context=context, within_s=None))
+    marks: frozenset[str] = frozenset() if without_marks else reading.marks
+    return repr(replace(reading, raw=b"", context=context, marks=marks, within_s=None))
 
 
 def shapes(readings: Sequence[Reading]) -> Counter[str]:
@@ -166,6 +193,12 @@ def strange(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
     if not more and not poorer:
         return None
     return f"tells of {next(iter(more), None) or shape(poorer[0])}, which was not measured"
+
+
+def stray(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
+    """The same where a measurement may be told more than once: whether that makes two of it, its key says."""
+    known = measurements(expected)
+    return strange([one for one in told if _measurement(one) not in known], ())
 
 
 def measurements(readings: Sequence[Reading]) -> Counter[str]:

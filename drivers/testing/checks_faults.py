@@ -18,6 +18,7 @@ from drivers.testing.case import (
     strange,
     unlike,
 )
+from drivers.testing.shrink import Recorded, in_words, raised, smallest
 from drivers.testing.subject import Act, Specimen
 from drivers.testing.visiting import Bend, Mishap, Went, as_it_came
 from gateway.contract.session import Read, Received, Refused, Subscribe, Write
@@ -32,6 +33,9 @@ PREFIXES_MAX = 3_000  # more are tried at random places
 FLIPS_MAX = 6_000
 BABBLES = 600
 BABBLE_OCTETS_MAX = 64
+ODD = tuple(
+    map(bytes.fromhex, ("ff07", "0008", "fe07", "0208", "0108", "ffff", "0000", "ff7f", "0080"))
+)
 
 
 def cuts_do_not_matter(case: Case) -> Trials:
@@ -52,12 +56,22 @@ def only_peer_error(case: Case) -> Trials:
     """Whatever a device says, nothing but PeerError is raised."""
     for round_ in range(min(BABBLES, case.most)):
         rng = Random(case.seed * 1_000_003 + round_)  # noqa: S311 a seed, no secret
+        recorded = Recorded(case.subject.driver)
         bench = filled(case)
-        specimen = _Babbler(bench.specimen, rng, _channels(case), 1 + round_ % BABBLE_OCTETS_MAX)
+        specimen = Babbler(bench.specimen, rng, channels_of(case), 1 + round_ % BABBLE_OCTETS_MAX)
         closes_after = rng.choice((None, None, rng.randrange(6)))
-        went = bench.visit(Mishap(closes_after=closes_after), specimen)
+        went = bench.visit(Mishap(closes_after=closes_after), specimen, driver=recorded)
+        why = _raised(went)
         last = shown(went.packets[-1]) if went.packets else "nothing was said"
-        yield Trial(f"round {round_}, {last}", _raised(went))
+        yield Trial(f"round {round_}, {_shrunk(case, recorded) if why else last}", why)
+
+
+def _shrunk(case: Case, recorded: Recorded) -> str:
+    driver, profile = case.subject.driver, case.profile
+    bug = raised(driver, profile, recorded.heard)
+    if not bug:
+        return "what came before it matters too"
+    return in_words(smallest(recorded.heard, lambda heard: raised(driver, profile, heard) == bug))
 
 
 def every_prefix(case: Case) -> Trials:
@@ -151,19 +165,22 @@ class _Joined:
         return self._inner.remembered
 
 
-class _Babbler(_Joined):
+class Babbler(_Joined):
     """Says garbage, refuses, repeats itself, and now and then says what is right."""
 
     def __init__(self, inner: Specimen, rng: Random, channels: Sequence[str], octets: int) -> None:
+        """`rng` decides all of it; garbage has up to so many octets."""
         super().__init__(inner)
         self._inner, self._rng, self._channels, self._octets = inner, rng, channels, octets
 
     def speak(self) -> Iterable[Received]:
+        """What it says by itself, and garbage."""
         yield from self._inner.speak()
         for _ in range(self._rng.randrange(3)):
             yield self._garbage()
 
     def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
+        """What it answers, bent."""
         if self._rng.random() < 0.1:  # noqa: PLR2004 one in ten
             yield Refused(0.0, command, self._rng.randrange(256))
             return
@@ -188,15 +205,23 @@ class _Babbler(_Joined):
             case 4:
                 yield answer
                 yield answer
+            case 5:
+                yield replace(answer, data=self._odd(answer.data))
             case _:
                 yield answer
+
+    def _odd(self, data: bytes) -> bytes:
+        """Two octets that mean something of their own in many protocols: NaN, infinities, the ends of a range."""
+        at = self._rng.randrange(len(data)) if data else 0
+        return data[:at] + self._rng.choice(ODD) + data[at + 2 :]
 
     def _garbage(self) -> Received:
         data = self._rng.randbytes(self._rng.randrange(self._octets + 1))
         return Received(0.0, self._rng.choice(self._channels), data)
 
 
-def _channels(case: Case) -> Sequence[str]:
+def channels_of(case: Case) -> Sequence[str]:
+    """On which its device may say something."""
     said = {packet.channel for packet in filled(case).visit().packets}
     return sorted(said | set(case.profile.channels) | set(case.profile.advertised)) or ["line"]
 

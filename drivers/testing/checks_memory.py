@@ -76,12 +76,12 @@ def _kept(bench: Bench) -> str | None:
 def _cursor_lost(bench: Bench) -> str | None:
     bench.visit()
     bench.disk.cursor = None
-    return fault(bench.visit()) or not_exact(bench.disk, bench.measured, _unnamed(bench))
+    return fault(bench.visit()) or not_exact(bench.disk, bench.measured, unnamed(bench))
 
 
 def _told_twice(bench: Bench) -> str | None:
     bench.visit(Mishap(unconfirmed=True))
-    return fault(bench.visit()) or not_exact(bench.disk, bench.measured, _unnamed(bench))
+    return fault(bench.visit()) or not_exact(bench.disk, bench.measured, unnamed(bench))
 
 
 _READS: Mapping[str, Callable[[Bench], str | None]] = {
@@ -132,11 +132,11 @@ def _resumed(case: Case, manner: str, mishap: Mishap) -> str | None:
     bench.measure(case.sample(3))
     bench.visit()
     bench.visit()
-    allowed = _unnamed(bench) if mishap.unconfirmed else None
+    allowed = unnamed(bench) if mishap.unconfirmed else None
     return fault(broken) or not_exact(bench.disk, bench.measured, allowed)
 
 
-def _unnamed(bench: Bench) -> Counter[str]:
+def unnamed(bench: Bench) -> Counter[str]:
     """Records that carry no name of their own: told anew, they can't be known again, and the cloud marks them (plan, 6)."""
     disk = bench.disk
     keys = disk.by_arrival(disk.readings)

@@ -1,8 +1,8 @@
 """Checks of one visit against itself: captures, repetition, both directions of the codec. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import zip_longest
 
 from drivers.testing.case import (
@@ -63,13 +63,20 @@ def _repeated(why: str | None, first: str | None, second: str | None) -> str | N
 def both_ways(case: Case) -> Trials:
     """What the device's side encodes, the driver decodes to the same; and each frame encodes to itself again."""
     for unit in case.quality.units:
-        for start in range(0, SAMPLES_MAX, SAMPLES_A_VISIT):
-            numbers = range(start, start + SAMPLES_A_VISIT)
+        for label, numbers in _visits():
             acts = [case.subject.sample(number, unit) for number in numbers]
-            yield from _there_and_back(case, acts, f"samples {start} to {numbers[-1]} in {unit}")
+            yield from _there_and_back(case, acts, f"{label} in {unit}")
     for name, capture in case.captures.items():
         for place, reading in enumerate(_play(case, capture).readings, 1):
             yield Trial(f"capture {name}, reading {place}", _not_echoed(case, reading))
+
+
+def _visits() -> Iterator[tuple[str, Sequence[int]]]:
+    for start in range(0, SAMPLES_MAX, SAMPLES_A_VISIT):
+        numbers = range(start, start + SAMPLES_A_VISIT)
+        yield f"samples {start} to {numbers[-1]}", numbers
+    # Two acts of measurement that gave the same are two.
+    yield "samples 0, 1 and 0 again", (0, 1, 0)
 
 
 def _there_and_back(case: Case, acts: Sequence[Act], label: str) -> Trials:
@@ -97,17 +104,22 @@ def _stored(case: Case, shown: datetime) -> datetime | None:
 
 
 def _measured(act: Act, taken: datetime | None) -> str:
-    return _words(act.parts, taken, act.slot, act.marks)
+    return _words(act.parts, taken, act.slot, act.marks) + _shift(act.offset)
 
 
 def _told(reading: Reading, act: Act) -> str:
     # Marks that the device sets by itself are its own business.
-    return _words(reading.parts, reading.taken, reading.slot, reading.marks & act.marks)
+    words = _words(reading.parts, reading.taken, reading.slot, reading.marks & act.marks)
+    return words if act.offset is None else words + _shift(reading.offset)
 
 
 def _words(parts: Parts, taken: datetime | None, slot: str | None, marks: AbstractSet[str]) -> str:
     when = taken.isoformat() if taken else "no time"
     return "  ".join((parts_in_words(parts), when, f"user {slot}", *sorted(marks)))
+
+
+def _shift(offset: timedelta | None) -> str:
+    return "" if offset is None else f"  offset {offset.total_seconds():+.0f} s"
 
 
 def _not_echoed(case: Case, reading: Reading) -> str | None:

@@ -1,10 +1,11 @@
 """Runs the checks over a driver and says what was found, and which tier that earns. Pure; prints nothing."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from drivers.testing.case import Case, Trials
+from drivers.testing.checks_bounds import memory_is_bounded
 from drivers.testing.checks_faults import (
     cuts_do_not_matter,
     every_prefix,
@@ -19,9 +20,13 @@ from drivers.testing.checks_meaning import (
     units_are_read,
 )
 from drivers.testing.checks_memory import forget_after_stored, repeats_keep_keys, resume_is_exact
+from drivers.testing.checks_mutations import mutations_lose_nothing
+from drivers.testing.checks_profile import profile_agrees, quirk_is_needed, sightings_won
+from drivers.testing.checks_purity import stays_pure
 from drivers.testing.checks_replay import both_ways, replay_matches, replay_repeats
 from gateway.contract.capture import Capture
 
+EXCHANGE_MAX = 400  # lines
 TRIALS_MAX = 50_000  # of one check; a check that needs more is a defect of the kit
 RECORDED = (
     "recorded"  # how the `origin` of a capture from a real device begins; its `unit` says which one
@@ -42,6 +47,8 @@ CHECKS: Mapping[str, Check] = {
         every_prefix,
         flipped_bits,
         silence_ends,
+        mutations_lose_nothing,
+        memory_is_bounded,
         resume_is_exact,
         repeats_keep_keys,
         forget_after_stored,
@@ -50,6 +57,10 @@ CHECKS: Mapping[str, Check] = {
         control_is_marked,
         bad_clock_keeps_value,
         both_ways,
+        profile_agrees,
+        sightings_won,
+        quirk_is_needed,
+        stays_pure,
     )
 }
 
@@ -73,7 +84,11 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check of one driver with one profile. `input` is the smallest that failed, `replay` the line that shows it again."""
+    """One check of one driver with one profile.
+
+    `input` is the smallest that failed, `replay` the line that shows it
+    again. `exchange`: what went over the link, where one trial was asked for.
+    """
 
     driver: str
     profile: str
@@ -83,6 +98,7 @@ class Finding:
     input: str = ""
     why: str = ""
     replay: str = ""
+    exchange: Sequence[str] = ()
 
     @property
     def good(self) -> bool:
@@ -90,26 +106,38 @@ class Finding:
         return self.result in (Result.PASSED, Result.EXEMPT)
 
 
-def judge(case: Case, names: Iterable[str] = CHECKS) -> list[Finding]:
-    """Hold these checks, in their order."""
-    return [hold(case, name) for name in names]
+def judge(case: Case, names: Iterable[str] = CHECKS, only: int = 0) -> list[Finding]:
+    """Hold these checks, in their order; `only`: as in `hold`."""
+    return [hold(case, name, only) for name in names]
 
 
-def hold(case: Case, name: str) -> Finding:
-    """One check, up to its first failure: it tries what is small first."""
+def hold(case: Case, name: str, only: int = 0) -> Finding:
+    """One check, up to its first failure: it tries what is small first.
+
+    `only`: the trial of this number (from 1) alone is judged, and what went over the link in it is told. Those before it are
+    gone through too: a driver that keeps state between visits shows it only so.
+    """
     tried, found = 0, ("", "")
     reason = case.quality.exempt.get(name)
+    diary: list[str] = []
+    case = replace(case, diary=diary) if only else case
     try:
         for trial in CHECKS[name](case):
             tried += 1
+            if only and tried < only:
+                diary.clear()
+                continue
             if trial.why is not None:
                 found = (trial.input, trial.why)
+            if found[1] or only:
+                found = (trial.input, found[1])
                 break
             assert tried < TRIALS_MAX, f"{name} tries over {TRIALS_MAX} inputs"
     except Exception as bug:  # noqa: BLE001 a vendor's code, on either side of the link; it is shown, not hidden
         found = (OUTSIDE, f"raised {type(bug).__name__}: {bug}")
-    if not tried and not found[1]:
-        found = ("nothing", "the check had nothing to try")
+    if not found[1] and (not tried or tried < only):
+        what = f"a trial {only}; it has {tried}" if tried else "anything to try"
+        found = ("nothing", f"the check did not have {what}")
     failed = bool(found[1])
     if reason is not None:
         result = Result.EXEMPT if failed else Result.IDLE
@@ -124,7 +152,8 @@ def hold(case: Case, name: str) -> Finding:
         result=result,
         input=found[0],
         why=found[1],
-        replay="" if result in (Result.PASSED, Result.EXEMPT) else _replay(case, name),
+        replay="" if result in (Result.PASSED, Result.EXEMPT) else _replay(case, name, tried),
+        exchange=tuple(diary[-EXCHANGE_MAX:]),
     )
 
 
@@ -140,8 +169,8 @@ def tier(findings: Sequence[Finding], captures: Iterable[Capture]) -> Tier:
     return Tier.CONFORMANT
 
 
-def _replay(case: Case, name: str) -> str:
+def _replay(case: Case, name: str, number: int) -> str:
     return (
         f"vitalgate driver check {case.subject.driver.id} --profile {case.profile.id} "
-        f"--check {name} --seed {case.seed}"
+        f"--check {name} --seed {case.seed} --only-trial {max(1, number)}"
     )

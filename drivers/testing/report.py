@@ -83,7 +83,8 @@ def summary(report: Report) -> str:
     """The last line: what was earned, and what stands in the way."""
     failed = sum(not finding.good for finding in report.findings)
     exempt = sum(finding.result is Result.EXEMPT for finding in report.findings)
-    told = f"{report.driver}: {len(report.findings)} checks held, {failed} failed, {exempt} exempt"
+    tried = sum(finding.tried for finding in report.findings)
+    told = f"{report.driver}: {len(report.findings)} checks held, {failed} failed, {exempt} exempt, {tried:,} inputs tried"
     if report.tier is None:
         return f"{told}; a tier is earned by all checks only"
     return f"{told}; tier: {report.tier}{_WHAT_NEXT[report.tier]}"
@@ -109,3 +110,6 @@ def _told(finding: Finding) -> Iterator[str]:
         yield finding.input
         yield finding.why
         yield finding.replay
+    elif finding.exchange:
+        yield finding.input
+    yield from finding.exchange

@@ -19,12 +19,16 @@ BEGINNING = datetime(2026, 3, 14, 7, 7, 2)  # noqa: DTZ001 local time at which t
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One measurement that a device is to make. `raw_time`: what it stores instead of a moment (ISO 8601 text, impossible)."""
+    """One measurement that a device is to make. `raw_time`: what it stores instead of a moment (ISO 8601 text, impossible).
+
+    `offset`: what it stores beside the moment, of a device that keeps its user's shift of the clock apart.
+    """
 
     parts: Mapping[str, Quantity | Limit]
     marks: frozenset[str] = frozenset()
     slot: str | None = None
     raw_time: str | None = None
+    offset: timedelta | None = None
 
 
 @dataclass(slots=True)

@@ -2,11 +2,15 @@
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from device_profiles.loader import load_profiles
-from drivers.testing.case import Case
+from device_profiles.identify import Match, identify
+from device_profiles.loader import Entry, load_catalogue
+from device_profiles.shelves import OURS, offers, shelf
+from device_profiles.sighted import recorded
+from drivers.testing.case import Case, Sight
 from drivers.testing.judge import CHECKS
 from drivers.testing.quality import parse_quality
 from drivers.testing.subject import Subject
@@ -47,16 +51,17 @@ def cases(driver: str, seed: int) -> list[Case]:
         raise ConfigError(
             module, driver, why, "a version of it that fits (docs/contract-versions.md)"
         )
-    return cases_of(subject, _home(module), seed)
+    return [replace(case, installed=driver) for case in cases_of(subject, _home(module), seed)]
 
 
 def cases_of(subject: Subject, home: Path, seed: int) -> list[Case]:
     """A subject with the files in its folder. Raises ConfigError."""
     file = home / "quality.toml"
     quality = parse_quality(_text(file), str(file), list(CHECKS))
-    profiles = load_profiles()
+    catalogue = load_catalogue()
+    sightings = _sightings(catalogue)
     captures = _captures(home)
-    missing = [name for name in quality.profiles if name not in profiles]
+    missing = [name for name in quality.profiles if name not in catalogue]
     if missing:
         raise ConfigError(
             str(file),
@@ -65,9 +70,28 @@ def cases_of(subject: Subject, home: Path, seed: int) -> list[Case]:
             "ids as in `vitalgate profile list`",
         )
     return [
-        Case(subject, profiles[name], quality, _of(name, captures), seed)
+        Case(
+            subject,
+            catalogue[name].profile,
+            quality,
+            _of(name, captures),
+            seed,
+            sightings=sightings,
+        )
         for name in quality.profiles
     ]
+
+
+def _sightings(catalogue: Mapping[str, Entry]) -> Sequence[Sight]:
+    """All that are recorded, ours and other distributions', and who wins them."""
+    folders = [OURS.sightings, *(shelf(point).sightings for point in offers().values())]
+    sights: list[Sight] = []
+    for one in (sighted for folder in folders for sighted in recorded(folder)):
+        found = identify(one.sighting, catalogue)
+        sights.append(
+            Sight(one.name, one.wins, found.profile if isinstance(found, Match) else None)
+        )
+    return sights
 
 
 def _home(module: str) -> Path:

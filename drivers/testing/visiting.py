@@ -69,13 +69,18 @@ CALM = Mishap()
 
 @dataclass(slots=True)
 class Went:
-    """How a visit went. `packets`: what the device sent, unbent. `forgot_early`: records that it forgot, and no disk had.
+    """How a visit went.
 
     `readings`: each measurement that was told; one told again under its name, with more context, stands as it was told last.
+    `packets`: what the device sent, unbent. `exchange`: all that went over the link, in words. `channels`: of each command, in order. `confirmed`: records that it forgot upon
+    a confirmation. `forgot_early`: records that it forgot, and no disk had.
     """
 
     readings: list[Reading] = field(default_factory=list[Reading])
     packets: list[Received] = field(default_factory=list[Received])
+    exchange: list[str] = field(default_factory=list[str])
+    channels: list[str] = field(default_factory=list[str])
+    confirmed: int = 0
     commits: int = 0
     forgot_early: int = 0
     clocks: list[Clock] = field(default_factory=list[Clock])
@@ -97,10 +102,11 @@ def visit(
     mishap: Mishap = CALM,
     *,
     hours: Hours,
+    in_words: bool = False,
 ) -> Went:
-    """One visit from opening to its end; time goes on in `hours`, and what is durable lies on `disk`."""
+    """One visit from opening to its end; time goes on in `hours`, and what is durable lies on `disk`. `in_words`: with its exchange."""
     unit = UnitInfo(profile, cursor=disk.cursor)
-    visit_ = _Visiting(specimen, disk, mishap, hours)
+    visit_ = _Visiting(specimen, disk, mishap, hours, in_words=in_words)
     try:
         session = driver.open(unit)
     except Exception as bug:  # noqa: BLE001 a vendor's code ends here, and the check says so
@@ -117,7 +123,10 @@ class _Due:
 
 
 class _Visiting:
-    def __init__(self, specimen: Specimen, disk: Disk, mishap: Mishap, hours: Hours) -> None:
+    def __init__(
+        self, specimen: Specimen, disk: Disk, mishap: Mishap, hours: Hours, *, in_words: bool
+    ) -> None:
+        self._in_words = in_words
         self._specimen, self._disk, self._mishap, self._hours = specimen, disk, mishap, hours
         self._queue: list[tuple[float, int, _Due]] = []
         self._own: list[Persisted] = []
@@ -154,6 +163,8 @@ class _Visiting:
 
     def _handle(self, visit_: Visit, due: _Due) -> None:
         forgotten = self._deliver(due.told) if due.told is not None else 0
+        if isinstance(due.happening, Received | Refused):
+            self._note_on_link("<", due.happening)
         if isinstance(due.happening, Opened):
             self._say(self._specimen.speak())
         if isinstance(due.happening, Persisted):
@@ -166,13 +177,19 @@ class _Visiting:
         # Forgotten on confirmation: what the packet told is on its way to the disk before anything else is heard.
         self._went.forgot_early += max(0, forgotten - kept)
 
+    def _note_on_link(self, way: str, said: Subscribe | Write | Read | Received | Refused) -> None:
+        if self._in_words:
+            self._went.exchange.append(f"{self._hours.at:9.3f} s {way} {_words(said)}")
+
     def _deliver(self, told: Received) -> int:
         self._arrived += 1
         if self._mishap.unconfirmed and self._mishap.closes_after in (None, self._arrived):
             return 0
         before = self._specimen.remembered
         self._specimen.delivered(told)
-        return max(0, before - self._specimen.remembered)
+        forgotten = max(0, before - self._specimen.remembered)
+        self._went.confirmed += forgotten
+        return forgotten
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -192,6 +209,8 @@ class _Visiting:
 
     def _perform(self, command: Subscribe | Write | Read) -> None:
         before = self._specimen.remembered
+        self._went.channels.append(command.channel)
+        self._note_on_link(">", command)
         self._say(self._specimen.hear(command))
         self._forgotten += max(0, before - self._specimen.remembered)
         if self._forgotten > self._held:
@@ -241,6 +260,18 @@ class _Visiting:
 
     def _push(self, at: float, due: _Due) -> None:
         heapq.heappush(self._queue, (at, next(self._order), due))
+
+
+def _words(said: Subscribe | Write | Read | Received | Refused) -> str:
+    match said:
+        case Received(_, channel, data):
+            return f"{channel} {data.hex(' ')}"
+        case Refused(_, command, code):
+            return f"refused: {_words(command)} (0x{code:02X})"
+        case Write(channel, data):
+            return f"write {channel} {data.hex(' ')}"
+        case _:
+            return f"{type(said).__name__.lower()} {said.channel}"
 
 
 def _is_fuller(reading: Reading, than: Reading) -> bool:

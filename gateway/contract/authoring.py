@@ -33,6 +33,7 @@ Decode = Callable[[str, bytes], Iterable[Reading]]
 # `yield command` carries it out and goes on; a bare `yield` waits for the next event.
 Flow = Generator[Command | None, Event | None, None]
 Asking = Generator[Command | None, Event | None, bytes]
+Listening = Generator[Command | None, Event | None, bytes | None]
 Waiting = Generator[Command | None, Event | None, Event]
 
 
@@ -193,6 +194,20 @@ class Asker:
                 case TimerFired(_, timer) if timer == PATIENCE:
                     yield from quiet(self._within_s)
                     raise PeerError(f"no answer within {self._within_s} s{self._unframed()}")
+                case _:
+                    pass
+        return self._frames.pop(0)
+
+    def more(self, within_s: float) -> Listening:
+        """The next frame, or None where the line stays quiet for `within_s`: nobody asked for it, so that is no fault."""
+        yield SetTimer(QUIET, within_s)
+        while not self._frames:
+            match (yield from wait()):
+                case Received(_, channel, data) if channel == self._channel:
+                    self._frames.extend(self._reader.feed(data))
+                    yield SetTimer(QUIET, within_s)
+                case TimerFired(_, timer) if timer == QUIET:
+                    return None
                 case _:
                     pass
         return self._frames.pop(0)

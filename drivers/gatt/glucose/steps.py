@@ -96,6 +96,11 @@ class Stepwise:
         """Only of a meter that counts can a later visit say whether something was lost."""
         self._counted = announced is not None
 
+    @property
+    def counted(self) -> bool:
+        """Whether the meter said how many there would be."""
+        return self._counted
+
     def spill(self) -> Iterator[Command]:
         """One step at a time: the next only when the one before is durable."""
         aside, self._aside = self._aside, []

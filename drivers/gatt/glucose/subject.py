@@ -1,6 +1,7 @@
 """What the glucose meter brings to the conformance kit: a meter that keeps its memory, and samples. Pure; no check stands here."""
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 
 from drivers.gatt.clocks import (
@@ -98,7 +99,9 @@ class MeterSpecimen:
             moment = StoredTime(None, act.raw_time)
         count = len(self._memory)
         context = Context(0, meal=1 + count // 2 % _MEALS) if count % 2 else None
-        self._memory.store(f"{count}", measured(act.parts, moment, marks=act.marks), context)
+        offset_min = None if act.offset is None else act.offset // timedelta(minutes=1)
+        told = measured(act.parts, moment, offset_min=offset_min, marks=act.marks)
+        self._memory.store(f"{count}", told, context)
 
     def reset_battery(self) -> None:
         """Its memory is kept, and its numbers go on."""
@@ -133,10 +136,11 @@ class MeterSubject:
         return MeterSpecimen(profile, clock, MANNERS[manner])
 
     def sample(self, number: int, unit: str) -> Act:
-        """Every fifth with a battery that is low."""
+        """Every fifth with a battery that is low, every third with a clock that its user put back or forward."""
         shown = Decimal(60 + number) if unit == "mg/dL" else Decimal(30 + number) / 10
         marks = frozenset(() if (number + 1) % 5 else {"battery_low"})
-        return Act({PART: Quantity(shown, unit)}, marks)
+        shift = None if (number + 1) % 3 else timedelta(minutes=60 * (number % 25) - 720)
+        return Act({PART: Quantity(shown, unit)}, marks, offset=shift)
 
     def echo(self, raw: bytes) -> bytes:
         """One notification."""

@@ -61,9 +61,15 @@ class Transfer:
         self._raw: set[bytes] = set()
         # A context that can't be read stands as its octets.
         self._contexts: dict[int, deque[Context | bytes]] = defaultdict(deque)
+        self._contexts_come: set[bytes] = set()
+        self._contexts_before: set[bytes] = set()
         self._contexts_heard = 0
         self.frames = 0
         self.fault: PeerError | None = None
+
+    def again(self) -> None:
+        """The same is told once more: what did come is known, what did not is added."""
+        self._contexts_before = self._contexts_come.copy()
 
     def hear(self, event: Event) -> bool:
         """Take an event. Raises PeerError where the device refuses to tell measurements, or tells without end."""
@@ -80,7 +86,9 @@ class Transfer:
         try:
             if channel == CONTEXT:
                 self._contexts_heard += 1
-                self._contexts[_number(data)].append(_context(data))
+                if data not in self._contexts_before:
+                    self._contexts[_number(data)].append(_context(data))
+                self._contexts_come.add(data)
             else:
                 self.frames += 1
                 record = Record(decode_measurement(data), data)
@@ -115,6 +123,17 @@ class Transfer:
                 break
             rising.append(record)
         return rising
+
+    def undecided(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Those whose promised context did not come, or can't be read."""
+        return [
+            record
+            for record in records
+            if record.told.context_follows
+            and not any(
+                isinstance(one, Context) for one in self._contexts.get(record.told.sequence, ())
+            )
+        ]
 
     def as_far_as(self, known: Mark) -> int:
         """How many records came that are not newer than that one, itself included."""

@@ -59,6 +59,7 @@ def _visit(unit: UnitInfo, _opened: Opened) -> Flow:
     if header.serial != serial:
         raise PeerError("the dump's serial number is not the one that the meter gave before")
     dump = yield from _dump(meter, header.count)
+    yield from _end_of(meter, header.count, unit.profile.quiet_s)
     memory = [_fingerprint(record) for record, _ in dump]
     already = known(memory, unit.cursor, unit.profile.memory or RECORDS_MAX)
     for told in readings(dump, with_ordinals=unit.profile.identity.ordinal)[already:]:
@@ -112,6 +113,13 @@ def _dump(meter: Asker, count: int) -> Lines:
     return newest_first[::-1]
 
 
+def _end_of(meter: Asker, count: int, quiet_s: float) -> Flow:
+    """Nothing but a second copy may follow, which begins with its header: a line that came twice would make two of one measurement."""
+    following = yield from meter.more(quiet_s)
+    if following is not None and _is_record(_clean(following)):
+        raise PeerError(f"tells more than the {count} records that it announced")
+
+
 def _remembered(cursor: str | None) -> list[str]:
     width, told = 2 * FINGERPRINT_BYTES, cursor or ""
     if not told.startswith(CURSOR) or (len(told) - len(CURSOR)) % width:
@@ -139,7 +147,11 @@ def _is_clock(line: bytes) -> bool:
 
 
 def _is_header(line: bytes) -> bool:
-    return line.startswith(b"P ") and not line.startswith(b'P "')
+    return line.startswith(b"P ") and not _is_record(line)
+
+
+def _is_record(line: bytes) -> bool:
+    return line.startswith(b'P "')
 
 
 DRIVER = FlowDriver("onetouch.ultra2", _visit)

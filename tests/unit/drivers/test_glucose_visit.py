@@ -617,8 +617,10 @@ def test_records_without_a_number_and_a_time_are_reported_as_trouble_and_not_tol
 
 def test_an_unreadable_record_of_isens_does_not_hold_back_the_others() -> None:
     good = bytes.fromhex("1B0600EA07030E062800000063B0110000")
+    context = bytes.fromhex("02060001")
     peer = Transcript(
-        {"manufacturer": b"i-SENS"}, [("measurement", good), ("measurement", good[:8])]
+        {"manufacturer": b"i-SENS"},
+        [("measurement", good), ("context", context), ("measurement", good[:8])],
     )
 
     told = visited(peer)
@@ -626,6 +628,17 @@ def test_an_unreadable_record_of_isens_does_not_hold_back_the_others() -> None:
     assert values(told) == ["99"]
     assert told.cursor is None
     assert told.ending is Ending.PEER
+
+
+def test_a_record_of_isens_whose_context_was_lost_is_not_told_as_glucose() -> None:
+    ketone = bytes.fromhex("1B0500EA07030E061E00000008B0110000")
+    peer = Transcript({"manufacturer": b"i-SENS"}, [("measurement", ketone)])
+
+    told = visited(peer)
+
+    assert values(told) == []
+    assert told.cursor is None
+    assert "without the context that says what they are of" in str(told.error)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The kit can fail: for each check a driver that is broken in just that way, and what the check says of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,13 @@ from gateway.contract.profile import Profile
 from gateway.sdk import (
     Driver,
     FlowDriver,
+    Reading,
+    UnitInfo,
 )
+from tests.kit.faults import FAULTS
 from tests.unit.drivers.broken_drivers import (
     AMinuteLate,
+    Bent,
     CommitsAtTheEnd,
     CorrectsTime,
     Counts,
@@ -125,8 +130,74 @@ def test_each_check_catches_the_driver_that_is_broken_in_its_way(
     assert found.input
     assert found.replay == (
         f"vitalgate driver check {found.driver} --profile {found.profile} --check {check} --seed 7"
+        f" --only-trial {found.tried}"
     )
 
 
-def test_there_is_a_broken_driver_for_every_check() -> None:
-    assert {check for check, *_ in BROKEN} == set(CHECKS)
+@pytest.mark.parametrize(
+    ("check", "which", "driver"),
+    [BROKEN[4][:3], BROKEN[7][:3], BROKEN[11][:3], BROKEN[16][:3]],
+    ids=lambda one: one if isinstance(one, str) else "driver",
+)
+def test_the_one_trial_that_failed_fails_by_itself_and_the_one_before_it_does_not(
+    check: str, which: str, driver: Callable[[Driver], Driver]
+) -> None:
+    case = case_of(which, driver)
+    found = hold(case, check)
+
+    again = hold(case, check, only=found.tried)
+
+    assert (again.input, again.why) == (found.input, found.why)
+    assert any("the visit" in line for line in again.exchange)
+    assert found.tried > 1
+    assert hold(case, check, only=found.tried - 1).result is Result.PASSED
+
+
+def test_a_trial_that_the_check_does_not_have_is_a_failure() -> None:
+    found = hold(case_of("meter"), "lo_hi_are_limits", only=900)
+
+    assert found.result is Result.FAILED
+    assert "did not have a trial 900" in found.why
+
+
+def test_what_made_a_driver_raise_is_shown_as_small_as_it_gets() -> None:
+    found = hold(case_of("meter", RaisesUnicodeError), "only_peer_error")
+
+    _, _, heard = found.input.partition(", ")
+    (packet,) = [one for one in heard.split("; ") if one.startswith("line ")]
+    assert len(packet.split()) == 2, "one octet that is no ASCII"
+
+
+def test_there_is_a_broken_driver_or_a_planted_fault_for_every_check() -> None:
+    planted = {fault.checks[0] for fault in FAULTS if fault.plants and len(fault.checks) == 1}
+
+    assert {check for check, *_ in BROKEN} | planted | {"quirk_is_needed"} == set(CHECKS)
+
+
+def test_a_quirk_that_no_capture_needs_is_a_failure() -> None:
+    case = case_of("meter")
+    odd = replace(case, profile=replace(case.profile, quirks=frozenset({"tells_twice"})))
+
+    found = hold(odd, "quirk_is_needed")
+
+    assert found.result is Result.FAILED
+    assert "no capture fails without 'tells_twice'" in found.why
+
+
+class Quirky(Bent):
+    """Leaves a minute out where the profile has the quirk that says so."""
+
+    def unit(self, unit: UnitInfo) -> UnitInfo:
+        self.needed = "tells_true" in unit.profile.quirks
+        return unit
+
+    def read(self, told: Reading) -> Reading:
+        late = told.taken and told.taken + timedelta(minutes=1)
+        return told if self.needed else replace(told, taken=late)
+
+
+def test_a_quirk_that_a_capture_needs_is_kept() -> None:
+    case = case_of("meter", Quirky)
+    odd = replace(case, profile=replace(case.profile, quirks=frozenset({"tells_true"})))
+
+    assert hold(odd, "quirk_is_needed").result is Result.PASSED

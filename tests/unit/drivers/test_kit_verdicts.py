@@ -265,6 +265,21 @@ def test_the_command_tells_of_each_check_and_earns_no_tier_by_some_of_them(insta
     assert "a tier is earned by all checks only" in told.output
 
 
+def test_the_command_shows_one_trial_with_what_went_over_the_link(installed: Path) -> None:
+    told = RUN.invoke(
+        cli.driver_app,
+        [
+            *("check", "onetouch.ultra2", "--profile", "lifescan/onetouch-ultra2"),
+            *("--check", "silence_ends", "--only-trial", "2"),
+        ],
+    )
+
+    assert told.exit_code == 0, told.output
+    assert "silence after 1 packets" in told.output
+    assert "> write line 11 0d 44 4d 40 0d" in told.output
+    assert "< line" in told.output
+
+
 def test_the_command_ends_with_1_where_a_check_fails(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +299,7 @@ def test_the_command_ends_with_1_where_a_check_fails(
         (["acme.none"], "acme.none"),
         (["onetouch.ultra2", "--check", "all"], "--check"),
         (["onetouch.ultra2", "--profile", "acme/none"], "onetouch.ultra2"),
+        (["onetouch.ultra2", "--only-trial", "3"], "--only-trial"),
     ],
 )
 def test_the_command_refuses_what_it_can_not_check(

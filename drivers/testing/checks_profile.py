@@ -1,0 +1,178 @@
+"""Checks of a driver and a profile against each other: what it asks and tells is what the profile says of the device. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from drivers.testing.case import ADVERT, Bench, Case, Trial, Trials, fault, filled, parts_in_words
+from drivers.testing.disk import keys_of
+from drivers.testing.subject import Act
+from gateway.contract.capture import Capture
+from gateway.contract.profile import Profile, Range
+from gateway.contract.replay import replay
+from gateway.contract.session import Reading, UnitInfo
+from gateway.contract.stamping import scheme_of
+from gateway.model.quantity import Limit, Quantity
+
+SERIAL = "serial"
+SAMPLES = 30
+BEYOND: Sequence[tuple[str, Decimal]] = (("low", Decimal(-1)), ("high", Decimal(1)))
+
+
+def profile_agrees(case: Case) -> Trials:
+    """Driver, channels, kind, parts, ranges, users, names and erasing are what the profile says."""
+    yield Trial("the driver", _other_driver(case))
+    asked: set[str] = set()
+    for manner in case.manners:
+        bench = filled(case, manner)
+        went = bench.visit()
+        asked |= set(went.channels)
+        told = f" ({manner})" if manner else ""
+        yield Trial(f"what is forgotten upon a confirmation{told}", _erased(case, went.confirmed))
+    yield Trial("the channels", _other_channels(case.profile, asked))
+    readings = list(_sampled(case))
+    yield Trial("the kind", _other_kind(case.profile, readings))
+    yield Trial("what names a record", _other_name(case.profile, readings))
+    for part, bounds in case.profile.ranges.items():
+        yield Trial(f"the range of {part}", _out_of_range(part, bounds, readings))
+        for side, step in BEYOND:
+            yield from _beyond(case, part, side, step)
+    yield Trial("the users", _other_users(case))
+
+
+def sightings_won(case: Case) -> Trials:
+    """The profile wins a recorded sighting, each that it should, and none that it should not."""
+    mine = [one for one in case.sightings if case.profile.id in (one.wins, one.winner)]
+    why = "no recorded sighting is won by this profile: nobody's device would be taken for one"
+    won = any(one.winner == case.profile.id for one in mine)
+    yield Trial("the recorded sightings", None if won else why)
+    for one in mine:
+        lost = f"is won by {one.winner or 'nobody'}; it should be by {one.wins or 'nobody'}"
+        yield Trial(f"sighting {one.name}", None if one.winner == one.wins else lost)
+
+
+def quirk_is_needed(case: Case) -> Trials:
+    """Each quirk of the profile has a capture that gives its keys with it, and doesn't without it."""
+    if not case.profile.quirks:
+        yield Trial("a profile without quirks")
+    for quirk in sorted(case.profile.quirks):
+        without = replace(case.profile, quirks=case.profile.quirks - {quirk})
+        needed = [
+            name
+            for name, one in case.captures.items()
+            if one.keys and _gives(case, case.profile, one) and not _gives(case, without, one)
+        ]
+        why = f"no capture fails without {quirk!r}: nothing shows that it is needed"
+        yield Trial(f"quirk {quirk}", None if needed else why)
+
+
+def _gives(case: Case, profile: Profile, capture: Capture) -> bool:
+    played = replay(case.subject.driver.open(UnitInfo(profile)), capture.heard)
+    return keys_of(played.readings, profile) == list(capture.keys)
+
+
+def _other_driver(case: Case) -> str | None:
+    named, driver = case.profile.driver, case.subject.driver
+    return None if named == driver.id else f"the profile names {named}; this is {driver.id}"
+
+
+def _erased(case: Case, confirmed: int) -> str | None:
+    if confirmed and not case.profile.deletes_on_confirm:
+        return f"{confirmed} records were gone as soon as the radio confirmed them; the profile lacks deletes_on_confirm"
+    if not confirmed and case.profile.deletes_on_confirm:
+        return "the profile says deletes_on_confirm; the device's side forgets nothing upon that"
+    return None
+
+
+def _other_channels(profile: Profile, asked: set[str]) -> str | None:
+    if profile.link == SERIAL:
+        return f"asks on {sorted(asked)}; a cable is one line" if len(asked) > 1 else None
+    if profile.link == ADVERT:
+        return f"asks on {sorted(asked)}; an advertiser can't be asked" if asked else None
+    if strange := sorted(asked - set(profile.channels)):
+        return f"asks on {strange}, which the profile does not name"
+    needed = {name for name, at in profile.channels.items() if not at.optional}
+    if unused := sorted(needed - asked):
+        return f"never asks on {unused}, without which the device is said not to work"
+    return None
+
+
+def _sampled(case: Case) -> Iterator[Reading]:
+    for unit in case.quality.units:
+        bench = Bench(case)
+        for number in range(SAMPLES):
+            bench.measure(case.subject.sample(number, unit))
+            yield from bench.visit().readings
+
+
+def _other_kind(profile: Profile, readings: Sequence[Reading]) -> str | None:
+    kinds = sorted({one.kind for one in readings})
+    if not readings:
+        return "nothing was told of what was measured"
+    return None if profile.kind in kinds else f"the profile says {profile.kind}; told is {kinds}"
+
+
+def _other_name(profile: Profile, readings: Sequence[Reading]) -> str | None:
+    declared = profile.identity.scheme
+    rest = {scheme_of(one, profile) for one in readings} - {declared}
+    if not rest:
+        return None
+    return f"the profile says that records are named by {declared}; some carry only what {min(rest)} needs"
+
+
+def _out_of_range(part: str, bounds: Range, readings: Sequence[Reading]) -> str | None:
+    told = [one.parts[part] for one in readings if part in one.parts]
+    numbers = [one for one in told if isinstance(one, Quantity)]
+    if not told:
+        return f"no reading has a part {part}"
+    units = sorted({one.unit for one in numbers})
+    if numbers and bounds.unit not in units:
+        return f"the profile states it in {bounds.unit}; told is {units}"
+    for one in numbers:
+        if one.unit == bounds.unit and not bounds.low <= one.number <= bounds.high:
+            return f"a sample shows {one.number} {one.unit}; the profile says that the device shows {bounds.low} to {bounds.high}"
+    return None
+
+
+def _beyond(case: Case, part: str, side: str, step: Decimal) -> Iterator[Trial]:
+    """A number beyond the range, where the device can store one, is told as it stands, or as a Limit: never as another number."""
+    bounds = case.profile.ranges[part]
+    number = (bounds.low if side == "low" else bounds.high) + step
+    for unit in case.quality.units:
+        act = case.subject.sample(0, unit)
+        shown = act.parts.get(part)
+        if not isinstance(shown, Quantity) or shown.unit != bounds.unit or number < 0:
+            continue
+        number_shown = number.quantize(shown.number) if shown.number.is_finite() else number
+        beyond = replace(act, parts={**act.parts, part: Quantity(number_shown, bounds.unit)})
+        bench = Bench(case)
+        try:
+            bench.measure(beyond)
+        except (ValueError, OverflowError):
+            continue  # it can't show such a number
+        went = bench.visit()
+        told = [one.parts.get(part) for one in went.readings]
+        as_it_is = all(isinstance(one, Limit) or one == beyond.parts[part] for one in told)
+        why = fault(went) or (None if told and as_it_is else _altered(beyond, went.readings))
+        yield Trial(f"{part} {number_shown} {bounds.unit}, beyond the profile's range", why)
+
+
+def _altered(beyond: Act, readings: Iterable[Reading]) -> str:
+    told = "; ".join(parts_in_words(one.parts) for one in readings) or "nothing"
+    return f"the device shows {parts_in_words(beyond.parts)}; told is {told}"
+
+
+def _other_users(case: Case) -> str | None:
+    """Of captures: they are what such a device said. Samples are of all devices that the subject stands for."""
+    users = case.profile.users
+    slots: Mapping[str, set[str]] = defaultdict(set)
+    for name, capture in case.captures.items():
+        played = replay(case.subject.driver.open(UnitInfo(case.profile)), capture.heard)
+        for one in played.readings:
+            if one.slot is not None:
+                slots[name].add(one.slot)
+    for name, told in slots.items():
+        if len(told) > users:
+            return f"capture {name} tells of users {sorted(told)}; the profile says {users}"
+    return None

@@ -1,0 +1,112 @@
+"""Plants a fault in a copy of the tree, and lets the conformance kit look for it as a vendor would. The tree itself is never touched."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("gateway", "drivers", "device_profiles", "edge", "cloud_ingest")
+PATIENCE_S = 120
+
+
+@dataclass(frozen=True)
+class Edit:
+    """In `path`, each `old` (there once) becomes `new`. `only`: the profile with which it shows, where it isn't the driver's first."""
+
+    path: str
+    swaps: tuple[tuple[str, str], ...]
+    only: str = ""
+
+
+def edit(path: str, *swaps: str, only: str = "") -> Edit:
+    """`swaps`: old, new, old, new…"""
+    assert len(swaps) % 2 == 0, path
+    return Edit(path, tuple(zip(swaps[::2], swaps[1::2], strict=True)), only)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A typical fault. One of `checks` must name it in each driver of `plants`; `without`: driver -> why it can't have it."""
+
+    name: str
+    checks: Sequence[str]
+    plants: Mapping[str, Edit]
+    without: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Garden:
+    """A copy of the packages, installed beside nothing else: its entry points are those of `pyproject.toml`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        for part in PARTS:
+            shutil.copytree(ROOT / part, home / part, ignore=shutil.ignore_patterns("__pycache__"))
+        declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        points: Mapping[str, Mapping[str, str]] = declared["entry-points"]
+        info = home / "vitalgate-0.1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vitalgate\nVersion: 0.1.0\n")
+        (info / "entry_points.txt").write_text(
+            "\n".join(
+                line
+                for group, named in points.items()
+                for line in (f"[{group}]", *(f"{name} = {at}" for name, at in named.items()), "")
+            )
+        )
+
+    def failed(
+        self, planted: Edit, driver: str, checks: Sequence[str], profile: str
+    ) -> Mapping[str, str]:
+        """Which of the checks fail with this fault in place, and why each does."""
+        with self.planted(planted):
+            return self.check(driver, checks, planted.only or profile)
+
+    @contextmanager
+    def planted(self, fault: Edit) -> Iterator[None]:
+        """With the fault in place."""
+        place = self.home / fault.path
+        source = bent = place.read_text()
+        for old, new in fault.swaps:
+            assert bent.count(old) == 1, f"{fault.path} holds {bent.count(old)} times: {old!r}"
+            bent = bent.replace(old, new)
+        place.write_text(bent)
+        try:
+            yield
+        finally:
+            place.write_text(source)
+
+    def check(self, driver: str, checks: Sequence[str], profile: str = "") -> Mapping[str, str]:
+        """`vitalgate driver check`, as installed."""
+        asked = [word for name in checks for word in ("--check", name)]
+        if profile:
+            asked += ["--profile", profile]
+        ran = self.run(
+            Path(sys.executable).parent / "vitalgate", "driver", "check", driver, "--json", *asked
+        )
+        assert ran.returncode in {0, 1}, ran.stderr[-3_000:]
+        findings = json.loads(ran.stdout)[0]["findings"]
+        bad = {
+            one["check"]: one["why"]
+            for one in findings
+            if one["result"] not in {"passed", "exempt"}
+        }
+        assert bool(bad) == bool(ran.returncode)
+        return bad
+
+    def run(self, *command: str | Path) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            list(map(str, command)),
+            cwd=self.home,
+            env={**os.environ, "PYTHONPATH": str(self.home), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
