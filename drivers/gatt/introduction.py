@@ -38,7 +38,7 @@ Hearing = Generator[Command | None, Event | None, Event]
 Telling = Generator[Command | None, Event | None, dict[str, str]]
 Minding = Generator[Command | None, Event | None, bool]
 Meanwhile = Callable[[Event], Iterable[Command]]
-_Reading = Generator[Command | None, Event | None, bytes | None]
+Valuing = Generator[Command | None, Event | None, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,10 @@ class Introduction:
                 return (yield from self._mind(clock))
         return False
 
+    def value(self, channel: str) -> Valuing:
+        """What a characteristic holds; None where it is refused, or no answer comes in time."""
+        return (yield from self._read(channel))
+
     def _mind(self, clock: _Clock) -> Minding:
         data = yield from self._read(clock.channel)
         if shown := _shown(clock, data):
@@ -106,7 +110,7 @@ class Introduction:
             yield Write(clock.channel, clock.encode(now))
         return self._profile.clock.settable
 
-    def _read(self, channel: str) -> _Reading:
+    def _read(self, channel: str) -> Valuing:
         yield Read(channel)
         yield SetTimer(_ANSWER, ANSWER_S)
         while True:
