@@ -165,12 +165,17 @@ class PeerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UnitInfo:
-    """The device that is visited. `zone_offset_s`: local time of the device = UTC + this, as far as the box knows."""
+    """The device that is visited. `zone_offset_s`: local time of the device = UTC + this, as far as the box knows.
+
+    `secrets`: what the device asks for and its operator wrote into a file of its own (ADR 21). They may be written to the
+    device, and never stand in a reading, a fact, a cursor or a message.
+    """
 
     profile: Profile
     cursor: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
     zone_offset_s: int = 0
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 class Session(Protocol):

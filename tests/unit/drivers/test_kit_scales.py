@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from drivers.gatt.body_composition import subject as composition
 from drivers.gatt.thermometer import subject as thermometer
+from drivers.gatt.weight_scale import subject as weight
 from drivers.testing.case import Case
 from drivers.testing.judge import CHECKS, hold
 from drivers.testing.subjects import cases_of
 
-MODULES = (thermometer,)
+MODULES = (thermometer, weight, composition)
 MOST = 100  # all are tried by `vitalgate driver check`
 CASES = [
     case
