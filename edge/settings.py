@@ -172,6 +172,9 @@ class DeviceSettings(_Table):
         le=EVERY_S_MAX,
         description=f"seconds between two visits, {EVERY_S_MIN} to {EVERY_S_MAX}",
     )
+    users_file: FilePathOrNone = Field(
+        default=None, description="the path of a file with a scale's users and their codes"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> "DeviceSettings":

@@ -59,6 +59,7 @@ class Unit:
             cursor=cursor,
             facts=enrolled.facts if enrolled else {},
             zone_offset_s=filing.zone_offset_s(),
+            secrets=binding.secrets,
         )
         link = await open_link(arrivals.now)
         filing.reached(arrivals.now, lambda: driver.open(info))
