@@ -57,7 +57,7 @@ def crossed(act: Act) -> tuple[Rule, ...]:
     if act.marks & NEVER_ALARM:
         return ()
     parts = act.parts
-    if "weight" in parts:
+    if not parts.keys().isdisjoint({"weight", "temperature"}):
         return ()
     if "value" in parts:
         return ("GLU-L2",) if _is_low(parts["value"]) else ()

@@ -11,7 +11,7 @@ from typing import Literal
 from drivers.sim.truth import AlertDue
 from gateway.model.quantity import Limit, Quantity
 
-Kind = Literal["blood_pressure", "glucose", "body_weight"]
+Kind = Literal["blood_pressure", "glucose", "body_weight", "body_temperature"]
 Rule = Literal["BP-CRISIS", "GLU-L2"]
 Security = Literal["none", "just_works", "passkey"]
 
@@ -28,6 +28,8 @@ _WEIGHT = range(1000, 2200)  # twentieths of a kilogram, as scales show them
 _PRESSURE_STEP = 7919
 _GLUCOSE_STEP = 77
 _WEIGHT_STEP = 389
+_TEMPERATURE = range(355, 375)  # tenths of a degree
+_TEMPERATURE_STEP = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def _steady(kind: Kind, rhythm: Rhythm) -> Iterator[Act]:
 
 
 def normal_values(kind: Kind, seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
-    """Normal measurements without end: 41,000 different ones of a cuff, 180 of a meter, 1,200 of a scale, then the same again."""
+    """Normal measurements without end: 41,000 different ones of a cuff, 180 of a meter, 1,200 of a scale, 20 of a thermometer, then the same again."""
     match kind:
         case "blood_pressure":
             return _normal_pressures(seed)
@@ -116,6 +118,8 @@ def normal_values(kind: Kind, seed: str) -> Iterator[Mapping[str, Quantity | Lim
             return _normal_glucose(seed)
         case "body_weight":
             return _normal_weights(seed)
+        case "body_temperature":
+            return _normal_temperatures(seed)
 
 
 def _normal_pressures(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
@@ -138,6 +142,13 @@ def _normal_weights(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
     for turn in count():
         steps = _WEIGHT[(first + turn * _WEIGHT_STEP) % len(_WEIGHT)]
         yield weight(f"{Decimal(5 * steps).scaleb(-2)}", "kg")
+
+
+def _normal_temperatures(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
+    first = Random(seed).randrange(len(_TEMPERATURE))  # noqa: S311 reproducible on purpose
+    for turn in count():
+        tenths = _TEMPERATURE[(first + turn * _TEMPERATURE_STEP) % len(_TEMPERATURE)]
+        yield temperature(f"{Decimal(tenths).scaleb(-1)}", "degC")
 
 
 def pressure(systolic: int, diastolic: int, pulse: int) -> Mapping[str, Quantity | Limit]:
@@ -178,3 +189,8 @@ def millimoles(shown: str) -> Mapping[str, Quantity | Limit]:
 def weight(shown: str, unit: str) -> Mapping[str, Quantity | Limit]:
     """What a scale shows, in `kg`, `lb` or `jin`."""
     return {"weight": Quantity(Decimal(shown), unit)}
+
+
+def temperature(shown: str, unit: str) -> Mapping[str, Quantity | Limit]:
+    """What a thermometer shows, in `degC` or `degF`."""
+    return {"temperature": Quantity(Decimal(shown), unit)}

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,7 @@ BLE_METERS = {Scenario.DEMO: 1, Scenario.KILL: 0}
 BLE_METERS_MAX = 32
 SCALES = {Scenario.DEMO: 1, Scenario.KILL: 0}
 SCALES_MAX = 16
+PUSHERS_MAX = 16
 PORT_MAX = 65_535
 LINE_SPEED_MAX = 1000.0
 
@@ -76,6 +78,13 @@ BleMeters = Annotated[
 Scales = Annotated[
     int | None, typer.Option(min=0, max=SCALES_MAX, help="Default: 1 in demo, 0 in kill.")
 ]
+Thermometers = Annotated[
+    int, typer.Option(min=0, max=PUSHERS_MAX, help="Thermometers to connect to. Default: 0.")
+]
+SigScales = Annotated[
+    int,
+    typer.Option(min=0, max=PUSHERS_MAX, help="Scales of the standard, to connect to. Default: 0."),
+]
 LineSpeed = Annotated[
     float,
     typer.Option(
@@ -115,6 +124,8 @@ def ward(
     meters: Meters = None,
     ble_meters: BleMeters = None,
     scales: Scales = None,
+    thermometers: Thermometers = 0,
+    sig_scales: SigScales = 0,
     line_speed: LineSpeed = 1.0,
     zone: Zone = None,
     bluez: Bluez = False,
@@ -130,9 +141,12 @@ def ward(
         scales=scales,
         ble_meters=ble_meters,
     )
+    orders = replace(orders, thermometers=thermometers, sig_scales=sig_scales)
+    if not (devices := plan(scenario, orders)):
+        raise typer.BadParameter("a fleet of 0 devices measures nothing; give one")
     setting = Setting(
         folder=folder,
-        devices=_locked(plan(scenario, orders), secure or ()),
+        devices=_locked(devices, secure or ()),
         seconds=seconds,
         radio_port=radio_port,
         line_speed=line_speed,
@@ -158,7 +172,7 @@ def _orders(
 ) -> Orders:
     if scenario is Scenario.DEMO and (cuffs is not None or meters is not None):
         raise typer.BadParameter("--cuffs and --meters are for --scenario kill; demo has its own")
-    orders = Orders(
+    return Orders(
         seed,
         EVERY_S[scenario] if every is None else every,
         CUFFS if cuffs is None else cuffs,
@@ -166,9 +180,6 @@ def _orders(
         SCALES[scenario] if scales is None else scales,
         BLE_METERS[scenario] if ble_meters is None else ble_meters,
     )
-    if orders.cuffs + orders.meters + orders.scales + orders.ble_meters == 0:
-        raise typer.BadParameter("a fleet of 0 devices measures nothing; give one")
-    return orders
 
 
 def _locked(devices: Sequence[Device], wishes: Sequence[str]) -> tuple[Device, ...]:
