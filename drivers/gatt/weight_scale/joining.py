@@ -19,6 +19,7 @@ PATIENCE_S = 1.5  # for the next packet of the same measurement
 INCOMPLETE = "incomplete"
 WITHOUT_CONSENT = "user_without_consent"
 WEIGHT_CONTEXT = "weighed"
+USER_CONTEXT = "user"  # what the frame says of one whose slot was taken off
 
 Attribute = Callable[[Reading], Reading]
 
@@ -71,9 +72,7 @@ class Joining:
             # Beurer's scales send one of zeros behind each weight that they tell from memory: nothing was measured.
             return []
         one = self._attribute(reading(told, b"".join(data for _, data in packets)))
-        return [
-            one if weight is None or not _fits(told, one, weight) else _joined(told, one, weight)
-        ]
+        return [one if weight is None or not _fits(told, one, weight) else _joined(one, weight)]
 
     def _fresh(self, at: float) -> Reading | None:
         if self._weight is None or at - self._weight[0] > JOIN_S:
@@ -84,20 +83,26 @@ class Joining:
 def _fits(told: Composition, one: Reading, weight: Reading) -> bool:
     """Whether it lacks time or user, and contradicts the weight in nothing."""
     same_time = told.time is None or (one.taken, one.raw_time) == (weight.taken, weight.raw_time)
-    same_user = told.user is None or one.slot == weight.slot
+    same_user = told.user is None or _whose(one) == _whose(weight)
     return same_time and same_user and (told.time is None or told.user is None)
 
 
-def _joined(told: Composition, one: Reading, weight: Reading) -> Reading:
+def _whose(one: Reading) -> tuple[str | None, str | None]:
+    """The slot; where it was taken off, what the frame said."""
+    return one.slot, one.context.get(USER_CONTEXT)
+
+
+def _joined(one: Reading, weight: Reading) -> Reading:
+    # What it says itself of time and user is what the weight says, or it would not be joined.
     context = {**one.context, **weight.context}
     if isinstance(shown := weight.parts.get("weight"), Quantity):
         context[WEIGHT_CONTEXT] = f"{shown.number} {shown.unit}"
     whose = weight.marks & {UNKNOWN_USER_MARK, WITHOUT_CONSENT}
     return replace(
         one,
-        taken=weight.taken if told.time is None else one.taken,
-        raw_time=weight.raw_time if told.time is None else one.raw_time,
-        slot=weight.slot if told.user is None else one.slot,
+        taken=weight.taken,
+        raw_time=weight.raw_time,
+        slot=weight.slot,
         context=context,
         marks=one.marks | whose,
     )

@@ -11,7 +11,7 @@ from drivers.gatt.consent import CONTROL, Desk, users_of
 from drivers.gatt.introduction import Hearing, Introduction, Telling
 from drivers.gatt.weight_scale import codec as weight
 from drivers.gatt.weight_scale import composition
-from drivers.gatt.weight_scale.joining import PATIENCE_S, WITHOUT_CONSENT, Joining
+from drivers.gatt.weight_scale.joining import PATIENCE_S, USER_CONTEXT, WITHOUT_CONSENT, Joining
 from gateway.sdk import (
     Command,
     Event,
@@ -175,7 +175,7 @@ class _Scale:
             told,
             slot=None,
             marks=told.marks | {WITHOUT_CONSENT},
-            context={**told.context, "user": told.slot},
+            context={**told.context, USER_CONTEXT: told.slot},
         )
 
 

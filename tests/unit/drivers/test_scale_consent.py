@@ -19,6 +19,7 @@ from tests.unit.drivers.scale_stand_in import (
     OF_USER_1,
     OTHER,
     UNKNOWN,
+    VECTORS,
     WEIGHT,
     Scale,
     shown,
@@ -138,6 +139,18 @@ def test_a_slot_whose_user_did_not_agree_is_nobodys() -> None:
         ("body_composition", None, ["user_without_consent"]),
     ]
     assert [one.context["user"] for one in told.readings] == ["1", "1"]
+
+
+def test_two_users_who_did_not_agree_are_not_taken_for_one() -> None:
+    scale = of_two_users()
+    of_user_5 = VECTORS["bc-bsp-0c007800"]
+    scale.upon["weight"] = [(12.0, "weight", WEIGHT), (12.4, "body_composition", of_user_5)]
+
+    told = visited(scale, secrets={"user.1.code": "1111"})
+
+    weighed, fat = told.readings
+    assert [one.context for one in (weighed, fat)] == [{"user": "1"}, {"user": "5"}]
+    assert (weighed.taken is None, fat.taken) == (False, None)
 
 
 def test_a_scale_whose_users_have_no_codes_says_itself_whose_it_is() -> None:

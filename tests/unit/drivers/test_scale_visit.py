@@ -120,6 +120,20 @@ def test_half_a_measurement_is_told_and_says_so(end: str) -> None:
     assert told.readings[0].parts["body_fat"].number == Decimal("23.1")  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("octet", "value"), [(0, 0x07), (4, 0xEB), (9, 0x06), (11, 0x02)], ids=["unit", "year", "minute", "user"]
+)  # fmt: skip
+def test_a_packet_of_another_user_time_or_unit_is_another_measurement(
+    octet: int, value: int
+) -> None:
+    other = bytes((*HALVES[1][:octet], value, *HALVES[1][octet + 1 :]))
+
+    told = heard((1.0, "body_composition", HALVES[0]), (1.04, "body_composition", other))
+
+    assert [mark for *_, mark in shown(told)] == [["incomplete"], ["incomplete"]]
+    assert [one.raw for one in told.readings] == [HALVES[0], other]
+
+
 def test_a_second_packet_that_contradicts_the_first_is_another_measurement() -> None:
     contrary = HALVES[1].replace(bytes.fromhex("e700"), bytes.fromhex("e800"))
 
