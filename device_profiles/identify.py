@@ -75,6 +75,8 @@ def matching(sighting: Sighting, entry: Entry) -> tuple[Clue, ...]:
     over_the_air = sighting.link == "ble" and entry.profile.link == "advert"
     if sighting.link != entry.profile.link and not over_the_air:
         return ()
+    if not sighting.services.isdisjoint(asked.without):
+        return ()
     answers: dict[Clue, bool | None] = {
         Clue.SERVICE: _any(asked.services, sighting.services)
         if sighting.link == "ble"

@@ -105,9 +105,13 @@ class SerialPort(_Table):
 
 
 class Identify(_Table):
-    """By what a sighting is recognised. `names` are globs; a list is an or, the clues together are an and."""
+    """By what a sighting is recognised. `names` are globs; a list is an or, the clues together are an and.
+
+    `without`: a device that shows one of these services is another; it is no clue by itself.
+    """
 
     services: Annotated[tuple[FullUuid, ...], Field(max_length=NAMES_MAX)] = ()
+    without: Annotated[tuple[FullUuid, ...], Field(max_length=NAMES_MAX)] = ()
     names: Annotated[tuple[Text, ...], Field(max_length=NAMES_MAX)] = ()
     companies: Annotated[
         tuple[Annotated[StrictInt, Field(ge=0, le=0xFFFF)], ...], Field(max_length=NAMES_MAX)

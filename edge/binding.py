@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 
+from edge.device_users import secrets_of
 from edge.plugins import Offer, refused_drivers, third_party
 from edge.quarantine import Quarantine
 from edge.settings import DeviceSettings, EdgeSettings
@@ -22,7 +23,10 @@ LINE = "line"
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One place that is visited. `driver` is None where it could not be loaded: the device is unserved."""
+    """One place that is visited. `driver` is None where it could not be loaded: the device is unserved.
+
+    `secrets` are what its visits are given to ask the device with; they stand in no text (ADR 21).
+    """
 
     place: str
     link: str
@@ -31,6 +35,7 @@ class Binding:
     third_party: bool
     every_s: float
     raw_stream: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 @dataclass(slots=True)
@@ -134,6 +139,7 @@ def _bound(device: DeviceSettings, where: str, offer: Offer, drivers: Drivers) -
         third_party=drivers.third_party(profile.driver),
         every_s=float(device.every_s),
         raw_stream=device.raw_stream,
+        secrets=secrets_of(device.users_file),
     )
 
 

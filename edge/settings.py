@@ -177,6 +177,9 @@ class DeviceSettings(_Table):
     raw_stream: StrictBool = Field(
         default=False, description="true to keep each sample of a device that streams, else false"
     )
+    users_file: FilePathOrNone = Field(
+        default=None, description="the path of a file with a scale's users and their codes"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> "DeviceSettings":

@@ -61,6 +61,7 @@ class Unit:
             facts=enrolled.facts if enrolled else {},
             zone_offset_s=filing.zone_offset_s(),
             raw_stream=binding.raw_stream,
+            secrets=binding.secrets,
         )
         link = self._recorded(await open_link(arrivals.now), cursor)
         filing.reached(arrivals.now, lambda: driver.open(info))

@@ -11,7 +11,14 @@ from typing import Literal
 from drivers.sim.truth import AlertDue
 from gateway.model.quantity import Limit, Quantity
 
-Kind = Literal["blood_pressure", "glucose", "body_weight", "pulse_oximetry", "heart_rate"]
+Kind = Literal[
+    "blood_pressure",
+    "glucose",
+    "body_weight",
+    "body_temperature",
+    "pulse_oximetry",
+    "heart_rate",
+]
 Rule = Literal["BP-CRISIS", "GLU-L2"]
 Security = Literal["none", "just_works", "passkey"]
 
@@ -32,6 +39,8 @@ _SATURATION = range(94, 100)
 _RATE = range(52, 131)
 _SATURATION_STEP = 37
 _RATE_STEP = 31
+_TEMPERATURE = range(355, 375)  # tenths of a degree
+_TEMPERATURE_STEP = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,7 @@ def _steady(kind: Kind, rhythm: Rhythm) -> Iterator[Act]:
 
 
 def normal_values(kind: Kind, seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
-    """Normal measurements without end: 41,000 different ones of a cuff, 180 of a meter, 1,200 of a scale, then the same again."""
+    """Normal measurements without end: 41,000 different ones of a cuff, 180 of a meter, 1,200 of a scale, 20 of a thermometer, then the same again."""
     match kind:
         case "blood_pressure":
             return _normal_pressures(seed)
@@ -124,6 +133,8 @@ def normal_values(kind: Kind, seed: str) -> Iterator[Mapping[str, Quantity | Lim
             return _normal_saturations(seed)
         case "heart_rate":
             return _normal_rates(seed)
+        case "body_temperature":
+            return _normal_temperatures(seed)
 
 
 def _normal_pressures(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
@@ -160,6 +171,13 @@ def _normal_rates(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
     first = Random(seed).randrange(len(_RATE))  # noqa: S311 reproducible on purpose
     for turn in count():
         yield heart_rate(_RATE[(first + turn * _RATE_STEP) % len(_RATE)])
+
+
+def _normal_temperatures(seed: str) -> Iterator[Mapping[str, Quantity | Limit]]:
+    first = Random(seed).randrange(len(_TEMPERATURE))  # noqa: S311 reproducible on purpose
+    for turn in count():
+        tenths = _TEMPERATURE[(first + turn * _TEMPERATURE_STEP) % len(_TEMPERATURE)]
+        yield temperature(f"{Decimal(tenths).scaleb(-1)}", "degC")
 
 
 def pressure(systolic: int, diastolic: int, pulse: int) -> Mapping[str, Quantity | Limit]:
@@ -214,3 +232,8 @@ def heart_rate(rate: int) -> Mapping[str, Quantity | Limit]:
     """What is told of a strap that was worn for some seconds at an even rate: a summary (docs/adr/0020)."""
     even = Quantity(Decimal(rate), "/min")
     return dict.fromkeys(("heart_rate", "heart_rate_lowest", "heart_rate_highest"), even)
+
+
+def temperature(shown: str, unit: str) -> Mapping[str, Quantity | Limit]:
+    """What a thermometer shows, in `degC` or `degF`."""
+    return {"temperature": Quantity(Decimal(shown), unit)}

@@ -16,6 +16,7 @@ from drivers.sim.fleet import (
     normal_values,
     pressure,
     saturation,
+    temperature,
     weight,
 )
 from gateway.model.quantity import Limit
@@ -49,6 +50,8 @@ class Orders:
     ble_meters: int = 0
     oximeters: int = 0
     straps: int = 0
+    thermometers: int = 0
+    sig_scales: int = 0
 
 
 def plan(scenario: Scenario, orders: Orders) -> tuple[Device, ...]:
@@ -71,6 +74,8 @@ def demo(orders: Orders) -> tuple[Device, ...]:
         *(_scale_with_two_units(number, orders) for number in _first(orders.scales)),
         *(_oximeter_with_a_past(number, orders) for number in _first(orders.oximeters)),
         *(_strap_now_and_then(number, orders) for number in _first(orders.straps)),
+        *(_thermometer_with_a_fever(number, orders) for number in _first(orders.thermometers)),
+        *(_sig_scale_with_a_past(number, orders) for number in _first(orders.sig_scales)),
     )
 
 
@@ -83,6 +88,8 @@ def kill(orders: Orders) -> tuple[Device, ...]:
         *(_ble_meter(number, story) for number in _first(orders.ble_meters)),
         *(_scale(number, story) for number in _first(orders.scales)),
         *(_oximeter(number, story) for number in _first(orders.oximeters)),
+        *(_thermometer(number, story) for number in _first(orders.thermometers)),
+        *(_sig_scale(number, story) for number in _first(orders.sig_scales)),
     ]
     return tuple(
         replace(device, rhythm=_rhythm(orders, device.serial, turn / len(makes)))
@@ -219,6 +226,28 @@ def _strap_now_and_then(number: int, orders: Orders) -> Device:
     return replace(_strap(number, story), rhythm=_rhythm(calm, f"strap {number}", 0.3))
 
 
+def _thermometer_with_a_fever(number: int, orders: Orders) -> Device:
+    story = "a fever an hour old, shown in Fahrenheit; then in Celsius"
+    acts = (Act(-HOUR_S, temperature("102.4", "degF")), Act(4, temperature("38.6", "degC")))
+    rhythm = _rhythm(orders, f"thermometer {number}", 1.6)
+    return replace(_thermometer(number, story), acts=acts, rhythm=rhythm)
+
+
+def _sig_scale_with_a_past(number: int, orders: Orders) -> Device:
+    story = (
+        "keeps weighings until somebody listens; one in pounds, and the same weight twice in a row"
+    )
+    acts = (
+        Act(-DAY_S - 200, weight("159.60", "lb")),
+        Act(-DAY_S / 2, weight("72.40", "kg")),
+        Act(-900, weight("72.40", "kg")),
+    )
+    rhythm = _rhythm(orders, f"sig scale {number}", 1.7)
+    return replace(
+        _sig_scale(number, story), acts=acts, rhythm=rhythm, clock=ClockPlan(SLOW_CLOCK_S)
+    )
+
+
 def _past(who: str, seed: int, records: int, *, youngest_s: int) -> tuple[Act, ...]:
     """Normal measurements, about four a day, oldest first."""
     dice = Random(f"{seed} {who} past")  # noqa: S311 reproducible on purpose
@@ -311,6 +340,19 @@ def _oximeter(number: int, story: str) -> Device:
     )
 
 
+def _thermometer(number: int, story: str) -> Device:
+    return Device(
+        serial=f"20105{number:05d}",
+        maker="A&D Medical",
+        model="UT-201BLE",
+        firmware="HTP008_134",
+        profile="aandd/ut-201ble",
+        kind="body_temperature",
+        place=f"C8:25:E6:00:00:{number:02X}",
+        story=story,
+    )
+
+
 def _strap(number: int, story: str) -> Device:
     return Device(
         serial=f"{number:08d}",
@@ -320,5 +362,18 @@ def _strap(number: int, story: str) -> Device:
         profile="polar/h10",
         kind="heart_rate",
         place=f"C8:25:E5:00:00:{number:02X}",
+        story=story,
+    )
+
+
+def _sig_scale(number: int, story: str) -> Device:
+    return Device(
+        serial=f"VS181D-{number:04d}",
+        maker="Virtual Scales",
+        model="VS-181D",
+        firmware="1.0.0",
+        profile="generic/weight-scale",
+        kind="body_weight",
+        place=f"C8:25:E7:00:00:{number:02X}",
         story=story,
     )

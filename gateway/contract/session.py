@@ -168,6 +168,8 @@ class UnitInfo:
     """The device that is visited. `zone_offset_s`: local time of the device = UTC + this, as far as the box knows.
 
     `raw_stream`: the operator wants each sample of a stream kept, and pays for it.
+    `secrets`: what the device asks for and its operator wrote into a file of its own (ADR 21). They may be written to the
+    device, and never stand in a reading, a fact, a cursor or a message.
     """
 
     profile: Profile
@@ -175,6 +177,7 @@ class UnitInfo:
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
     zone_offset_s: int = 0
     raw_stream: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 class Session(Protocol):

@@ -27,6 +27,8 @@ PASSKEY = 123_456
 CUFFS_MEASUREMENT, DATE_TIME = 0x2A35, 0x2A08
 MEASUREMENT, CONTEXT, CONTROL_POINT = 0x2A18, 0x2A34, 0x2A52
 CURRENT_TIME, DEVICE_INFORMATION = 0x2A2B, "180A"
+# Asked more than one question in a session: a cue by its octets.
+CONTROL_POINTS = (CONTROL_POINT, 0x2A9F)
 
 # What the standards make mandatory in a service, for the transcripts that do not touch it.
 MANDATORY: Mapping[str, Mapping[str, frozenset[Property]]] = {
@@ -37,7 +39,13 @@ MANDATORY: Mapping[str, Mapping[str, frozenset[Property]]] = {
         "2A52": frozenset({"write", "indicate"}),
     },
     "1805": {"2A2B": frozenset({"read", "notify"})},
+    "1809": {"2A1C": frozenset({"indicate"})},
+    "181D": {"2A9D": frozenset({"indicate"}), "2A9E": frozenset({"read"})},
+    "181B": {"2A9C": frozenset({"indicate"}), "2A9B": frozenset({"read"})},
+    "181C": {"2A9F": frozenset({"write", "indicate"})},
 }
+SCALES_FEATURES = (0x2A9E, 0x2A9B)
+ADVERTISED = ("1810", "1808", "1809", "181B", "181D")
 _PROPERTY: Mapping[str, Property] = {
     "read_rsp": "read",
     "write": "write",
@@ -55,7 +63,7 @@ _GONE: tuple[Step, ...] = ({"op": "gone"},)
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What a central does that a device answers. Writes to the control point count by their octets, others by their place."""
+    """What a central does that a device answers. Writes to a control point count by their octets, others by their place."""
 
     op: str
     uuid16: int = 0
@@ -134,7 +142,7 @@ class Transcript:
                     subscribed.add(number)
                     cue = Cue("cccd_write", number)
                 else:
-                    data = bytes.fromhex(step["hex"]) if number == CONTROL_POINT else b""
+                    data = bytes.fromhex(step["hex"]) if number in CONTROL_POINTS else b""
                     cue = Cue("write", number, data, number in subscribed)
                 scenes[cue] = ()
             elif _is_the_devices(step):
@@ -142,9 +150,9 @@ class Transcript:
         return scenes
 
 
-def transcripts() -> Mapping[str, Transcript]:
-    """All published sessions of connected devices, by id."""
-    rows = json.loads((VECTORS / "gatt.json").read_text())["sessions"]
+def transcripts(file: str = "gatt.json") -> Mapping[str, Transcript]:
+    """All published sessions of connected devices in a file, by id."""
+    rows = json.loads((VECTORS / file).read_text())["sessions"]
     return {
         row["id"]: Transcript(row["id"], row["device"], row["steps"], row["result"]) for row in rows
     }
@@ -170,7 +178,7 @@ def described(
             for service, characteristics in table.items()
             if len(service) == _SHORT_UUID
         ),
-        advertised=tuple(int(name, 16) for name in ("1810", "1808") if name in table),
+        advertised=tuple(int(name, 16) for name in ADVERTISED if name in table),
         manufacturer_data=_makers_data(transcript),
         secure=bool(transcript.bonds),
         passkey=transcript.passkey,
@@ -254,7 +262,9 @@ class Player:
         self._cues.put_nowait(_GONE)
 
     async def read(self, uuid16: int) -> bytes:
-        """A clock shows what it told; nothing else is known."""
+        """A clock shows what it told, a scale has no features; nothing else is known."""
+        if uuid16 in SCALES_FEATURES:
+            return bytes(4)
         for number, data in self.transcript.told(uuid16):
             if number == CURRENT_TIME:
                 return data
@@ -266,7 +276,8 @@ class Player:
         assert self._link is not None
         subscribed = self._link.subscribed(uuid16)
         if uuid16 != CONTROL_POINT:
-            self._cues.put_nowait(self._scenes.pop(Cue("write", uuid16, b"", subscribed), ()))
+            keyed = data if uuid16 in CONTROL_POINTS else b""
+            self._cues.put_nowait(self._scenes.pop(Cue("write", uuid16, keyed, subscribed), ()))
             return
         scene = self._scenes.pop(Cue("write", uuid16, data, subscribed), None)
         refused = [_UNSUBSCRIBED] if not subscribed else [self._busy] if self._busy else []

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,7 @@ BLE_METERS_MAX = 32
 SCALES = {Scenario.DEMO: 1, Scenario.KILL: 0}
 SCALES_MAX = 16
 OXIMETERS_MAX = STRAPS_MAX = 16
+PUSHERS_MAX = 16
 PORT_MAX = 65_535
 LINE_SPEED_MAX = 1000.0
 
@@ -83,6 +85,13 @@ Oximeters = Annotated[
 Straps = Annotated[
     int, typer.Option(min=0, max=STRAPS_MAX, help="Scenario demo only: heart rate straps.")
 ]
+Thermometers = Annotated[
+    int, typer.Option(min=0, max=PUSHERS_MAX, help="Thermometers to connect to. Default: 0.")
+]
+SigScales = Annotated[
+    int,
+    typer.Option(min=0, max=PUSHERS_MAX, help="Scales of the standard, to connect to. Default: 0."),
+]
 LineSpeed = Annotated[
     float,
     typer.Option(
@@ -124,6 +133,8 @@ def ward(
     scales: Scales = None,
     oximeters: Oximeters = 0,
     straps: Straps = 0,
+    thermometers: Thermometers = 0,
+    sig_scales: SigScales = 0,
     line_speed: LineSpeed = 1.0,
     zone: Zone = None,
     bluez: Bluez = False,
@@ -141,9 +152,12 @@ def ward(
         oximeters=oximeters,
         straps=straps,
     )
+    orders = replace(orders, thermometers=thermometers, sig_scales=sig_scales)
+    if not (devices := plan(scenario, orders)):
+        raise typer.BadParameter("a fleet of 0 devices measures nothing; give one")
     setting = Setting(
         folder=folder,
-        devices=_locked(plan(scenario, orders), secure or ()),
+        devices=_locked(devices, secure or ()),
         seconds=seconds,
         radio_port=radio_port,
         line_speed=line_speed,
@@ -171,7 +185,11 @@ def _orders(
 ) -> Orders:
     if scenario is Scenario.DEMO and (cuffs is not None or meters is not None):
         raise typer.BadParameter("--cuffs and --meters are for --scenario kill; demo has its own")
-    orders = Orders(
+    if scenario is Scenario.KILL and straps:
+        raise typer.BadParameter(
+            "--straps is for --scenario demo: what no strap remembers can't be judged after a kill"
+        )
+    return Orders(
         seed,
         EVERY_S[scenario] if every is None else every,
         CUFFS if cuffs is None else cuffs,
@@ -181,13 +199,6 @@ def _orders(
         oximeters,
         straps,
     )
-    if scenario is Scenario.KILL and straps:
-        raise typer.BadParameter(
-            "--straps is for --scenario demo: what no strap remembers can't be judged after a kill"
-        )
-    if orders.cuffs + orders.meters + orders.scales + orders.ble_meters + oximeters == 0:
-        raise typer.BadParameter("a fleet of 0 devices measures nothing; give one")
-    return orders
 
 
 def _locked(devices: Sequence[Device], wishes: Sequence[str]) -> tuple[Device, ...]:

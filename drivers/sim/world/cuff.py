@@ -1,4 +1,4 @@
-"""A blood pressure cuff on the virtual air: tells its memory oldest first, and forgets what the radio confirmed.
+"""A cuff, thermometer or scale on the virtual air: tells its memory oldest first, and forgets what the radio confirmed.
 
 That deletion is real, as in the cuffs of the shops: no record is kept back. It asks for pairing where its `security`
 says so, is always ready for it, and advertises until its memory is empty, where a real one gives up after a minute and
@@ -9,21 +9,17 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
 
-from drivers.gatt.blood_pressure.sim import ClockFormat, CuffClock, CuffMemory, frame
+from drivers.gatt.blood_pressure.sim import ClockFormat, CuffClock, CuffMemory
 from drivers.gatt.clocks import stored
 from drivers.sim.device_clock import RESET_EPOCH, local
 from drivers.sim.fleet import Device
 from drivers.sim.truth import Memory
 from drivers.sim.world.air import Air
-from drivers.sim.world.cuff_gatt import (
-    CURRENT_TIME,
-    DATE_TIME,
-    MEASUREMENT,
-    described,
-)
+from drivers.sim.world.cuff_gatt import CURRENT_TIME, DATE_TIME
 from drivers.sim.world.gatt import AttRefusal, CentralLink
 from drivers.sim.world.peripheral import VirtualPeripheral
 from drivers.sim.world.security import secured
+from drivers.sim.world.telling import ways_of
 from drivers.sim.world.wearer import Diary, Record
 
 MEMORY_RECORDS_MAX = 200
@@ -56,7 +52,8 @@ class Cuff:
         self._let_clock_die()
         self._diary = diary
         self._serial = device.serial
-        description = secured(described(device), device)
+        self._ways = ways_of(device)
+        description = secured(self._ways.description(device), device)
         self._radio = VirtualPeripheral(air, description, self, self._show)
         self._records = CuffMemory(MEMORY_RECORDS_MAX)
         self._on_air = False
@@ -83,7 +80,7 @@ class Cuff:
 
     async def remember(self, record: Record) -> None:
         """Store a record, and advertise."""
-        octets = frame(record.act.parts, stored(record.raw_time), marks=record.act.marks)
+        octets = self._ways.frame(record.act, stored(record.raw_time))
         lost = self._records.store(record.id, octets)
         if lost is not None:
             self._diary.truth.overwritten(lost, self._diary.clock.now())
@@ -112,7 +109,7 @@ class Cuff:
     async def on_subscribed(self, uuid16: int) -> None:
         """The central listens: tell it."""
         self._answered.set()
-        if uuid16 == MEASUREMENT and self._link is not None:
+        if uuid16 == self._ways.measurement and self._link is not None:
             async with self._telling:
                 await self._tell(self._link)
 
@@ -142,7 +139,7 @@ class Cuff:
             if self._hangs_up and told:
                 await self._hang_up_on(link, name, octets)
                 return
-            if not await link.indicate(MEASUREMENT, octets):
+            if not await link.indicate(self._ways.measurement, octets):
                 break
             self._forget(name)
             told += 1
@@ -162,7 +159,9 @@ class Cuff:
         self._on_air = False
         await self._radio.stop_advertising()
         self._diary.say(f"{self._serial} hangs up in the middle of a transfer")
-        confirmed, _ = await asyncio.gather(link.indicate(MEASUREMENT, octets), link.hang_up())
+        confirmed, _ = await asyncio.gather(
+            link.indicate(self._ways.measurement, octets), link.hang_up()
+        )
         if confirmed:
             self._forget(name)
         await asyncio.sleep(SILENT_S)

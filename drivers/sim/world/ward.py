@@ -22,6 +22,7 @@ from drivers.sim.world.meter import Meter
 from drivers.sim.world.oximeter import Oximeter
 from drivers.sim.world.scale import Scale
 from drivers.sim.world.strap import Strap
+from drivers.sim.world.telling import WAYS
 from drivers.sim.world.wearer import Diary, Wearable, Wearer, ended_within
 from gateway.runtime.clock import Clock
 from gateway.runtime.errors import ConfigError, StoreError
@@ -137,7 +138,7 @@ async def _furnish(
 
 
 def _wearable(device: Device, setting: Setting, air: Air, diary: Diary) -> Wearable:
-    if device.kind == "blood_pressure":
+    if device.kind == "blood_pressure" or device.profile in WAYS:
         return Cuff(device, setting.zone, air, diary)
     if device.kind == "body_weight":
         return Scale(device, setting.zone, air, diary)
@@ -173,7 +174,7 @@ def _row(folder: Path, device: Device) -> Mapping[str, str]:
         "story": device.story,
     }
     connected = ("blood_pressure", "pulse_oximetry", "heart_rate")
-    if device.kind in connected or device.profile in BLE_METERS:
+    if device.kind in connected or device.profile in (*WAYS, *BLE_METERS):
         return row | {"link": "ble", "address": device.place}
     if device.kind == "body_weight":
         return row | {"link": "advert", "address": device.place}

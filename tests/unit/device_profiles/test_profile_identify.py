@@ -87,3 +87,12 @@ def test_a_makers_number_is_a_clue() -> None:
 
 def test_a_device_on_another_link_is_another_device() -> None:
     assert identify(replace(NAMED, link="serial"), CATALOGUE) is None
+
+
+def test_a_service_that_only_another_device_shows_rules_a_profile_out() -> None:
+    plain, beacon = "0000181d-0000-1000-8000-00805f9b34fb", "0000fe95-0000-1000-8000-00805f9b34fb"
+
+    scale = identify(Sighting("ble", frozenset({plain})), CATALOGUE)
+
+    assert scale == Match("generic/weight-scale", 1, (Clue.SERVICE,))
+    assert identify(Sighting("ble", frozenset({plain, beacon})), CATALOGUE) is None

@@ -1,0 +1,1 @@
+"""Body Composition Service 0x181B."""

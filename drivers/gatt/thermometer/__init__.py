@@ -1,0 +1,1 @@
+"""Health Thermometer Service 0x1809."""

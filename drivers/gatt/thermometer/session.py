@@ -1,0 +1,134 @@
+"""A visit to a thermometer: who it is, what its clock shows, then every indication to disk at once. Pure.
+
+Intermediate temperatures are no readings. That they come says when a measurement was still under way, and no more.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from drivers.gatt.introduction import Asked, Hearing, Introduction, Telling
+from drivers.gatt.thermometer.codec import decode_interval, decode_site, reading
+from gateway.sdk import (
+    Command,
+    Event,
+    Flow,
+    FlowDriver,
+    Flush,
+    Opened,
+    PeerError,
+    Read,
+    Received,
+    Refused,
+    Report,
+    ReportFacts,
+    SetTimer,
+    Subscribe,
+    TimerFired,
+    UnitInfo,
+    Write,
+    wait,
+)
+
+MEASUREMENT, INTERMEDIATE = "measurement", "intermediate"
+SITE, INTERVAL = "temperature_type", "measurement_interval"
+INTERVAL_FACT = "measurement_interval_s"
+CLOCKS = ("current_time", "date_time")
+# A thermometer that measures without end is left before the visit's deadline, and visited again.
+PARTING_S = 5.0
+
+_QUIET, _ENOUGH = "quiet", "enough"
+
+
+class _Thermometer:
+    """One visit. `keeps_time`: it has a clock, so what comes without a time stamp is from before the clock was set."""
+
+    def __init__(self, unit: UnitInfo, opened: Opened) -> None:
+        self._profile = unit.profile
+        self._intro = Introduction(unit, opened, self._tell)
+        self._site: int | None = None
+        self._keeps_time = self._clock_refused = False
+        self._measuring_since: float | None = None
+
+    def visit(self) -> Flow:
+        yield SetTimer(_ENOUGH, self._profile.deadline_s - PARTING_S)
+        yield from self._intro.settle()
+        facts = yield from self._intro.facts()
+        yield ReportFacts(facts | (yield from self._ways()))
+        set_ = yield from self._intro.clock()
+        named = any(clock in self._profile.channels for clock in CLOCKS)
+        self._keeps_time = named and not self._clock_refused
+        if set_:
+            yield from self._intro.settle()
+        yield from self._listen()
+
+    def _ways(self) -> Telling:
+        """Where and how often it measures, as far as the profile names it and the device says it."""
+        told: dict[str, str] = {}
+        for channel, decode in ((SITE, decode_site), (INTERVAL, decode_interval)):
+            data = yield from self._value(channel)
+            try:
+                number = None if data is None else decode(data)
+            except PeerError:
+                continue
+            if number is not None and channel == SITE:
+                self._site = number
+            elif number is not None:
+                told[INTERVAL_FACT] = str(number)
+        return told
+
+    def _value(self, channel: str) -> Asked:
+        if channel not in self._profile.channels:
+            return None
+        return (yield from self._intro.ask(channel))
+
+    def _listen(self) -> Flow:
+        for channel in (INTERMEDIATE, MEASUREMENT):
+            if channel in self._profile.channels:
+                yield Subscribe(channel)
+        yield SetTimer(_QUIET, self._profile.quiet_s)
+        while True:
+            event = yield from self._hear()
+            match event:
+                case Received():
+                    yield SetTimer(_QUIET, self._profile.quiet_s)
+                case Refused(_, Subscribe(channel), code) if channel == MEASUREMENT:
+                    raise PeerError(f"refuses to tell of {channel} (ATT error 0x{code:02X})")
+                case TimerFired(_, timer) if timer in (_QUIET, _ENOUGH):
+                    return
+                case _:
+                    pass
+
+    def _hear(self) -> Hearing:
+        event = yield from wait()
+        yield from self._tell(event)
+        return event
+
+    def _tell(self, event: Event) -> Iterator[Command]:
+        """What any event means, at any time: a bonded thermometer may tell before it is asked, and forgets what it told."""
+        match event:
+            case Received(at, channel, data) if channel == MEASUREMENT:
+                told = reading(data, self._site)
+                if told.taken is None and told.raw_time is None:
+                    told = replace(told, pushed=not self._keeps_time)
+                if self._measuring_since is not None:
+                    told = replace(told, within_s=at - self._measuring_since, pushed=True)
+                self._measuring_since = None
+                yield Report(told)
+                yield Flush()
+            case Received(at, channel) if channel == INTERMEDIATE:
+                if self._measuring_since is None:
+                    self._measuring_since = at
+            case Refused(_, Read(channel) | Write(channel)) if channel in CLOCKS:
+                self._clock_refused = isinstance(event.command, Write) or (
+                    not self._profile.clock.settable
+                )
+                self._keeps_time = self._keeps_time and not self._clock_refused
+            case _:
+                pass
+
+
+def _visit(unit: UnitInfo, opened: Opened) -> Flow:
+    yield from _Thermometer(unit, opened).visit()
+
+
+DRIVER = FlowDriver("gatt.thermometer", _visit)

@@ -1,0 +1,108 @@
+"""Packets of one body composition, and the weight that was told with it, made one reading. Pure: it is told the time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from drivers.gatt.weight_scale.codec import UNKNOWN_USER_MARK
+from drivers.gatt.weight_scale.composition import (
+    Composition,
+    belong_together,
+    decode_composition,
+    merged,
+    reading,
+)
+from gateway.sdk import Quantity, Reading
+
+# A body composition that says neither when nor whose follows its weight by some tenths of a second (protocols.md, 7).
+JOIN_S = 2.0
+PATIENCE_S = 1.5  # for the next packet of the same measurement
+INCOMPLETE = "incomplete"
+WITHOUT_CONSENT = "user_without_consent"
+WEIGHT_CONTEXT = "weighed"
+USER_CONTEXT = "user"  # what the frame says of one whose slot was taken off
+
+Attribute = Callable[[Reading], Reading]
+
+
+class Joining:
+    """What of one connection is held back: packets whose rest is to come. And the last weight, for so long as it is fresh."""
+
+    def __init__(self, attribute: Attribute) -> None:
+        """`attribute` takes a slot off a reading that may not have it."""
+        self._attribute = attribute
+        self._packets: list[tuple[Composition, bytes]] = []
+        self._since = 0.0
+        self._weight: tuple[float, Reading] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a packet is held back."""
+        return bool(self._packets)
+
+    def weighed(self, at: float, told: Reading) -> None:
+        """A weight was told."""
+        self._weight = (at, told)
+
+    def composed(self, at: float, data: bytes) -> list[Reading]:
+        """A body composition came: what is to be told now. Raises PeerError; what is held back stays so."""
+        told, ready = decode_composition(data), list[Reading]()
+        if self._packets and not (told.several and belong_together(self._packets[0][0], told)):
+            ready += self.rest()
+        if told.several:
+            self._since = at if not self._packets else self._since
+            self._packets.append((told, data))
+            return ready
+        return ready + self._readings([(told, data)], at)
+
+    def rest(self) -> list[Reading]:
+        """What is held back, when no more is to come. One packet of several is told all the same, and marked."""
+        packets, self._packets = self._packets, []
+        readings = self._readings(packets, self._since)
+        if len(packets) == 1:
+            return [replace(one, marks=one.marks | {INCOMPLETE}) for one in readings]
+        return readings
+
+    def _readings(self, packets: Sequence[tuple[Composition, bytes]], at: float) -> list[Reading]:
+        if not packets:
+            return []
+        told = merged([composition for composition, _ in packets])
+        weight = self._fresh(at)
+        self._weight = None  # one body composition goes with one weight
+        if told.empty:
+            # Beurer's scales send one of zeros behind each weight that they tell from memory: nothing was measured.
+            return []
+        one = self._attribute(reading(told, b"".join(data for _, data in packets)))
+        return [one if weight is None or not _fits(told, one, weight) else _joined(one, weight)]
+
+    def _fresh(self, at: float) -> Reading | None:
+        if self._weight is None or at - self._weight[0] > JOIN_S:
+            return None
+        return self._weight[1]
+
+
+def _fits(told: Composition, one: Reading, weight: Reading) -> bool:
+    """Whether it lacks time or user, and contradicts the weight in nothing."""
+    same_time = told.time is None or (one.taken, one.raw_time) == (weight.taken, weight.raw_time)
+    same_user = told.user is None or _whose(one) == _whose(weight)
+    return same_time and same_user and (told.time is None or told.user is None)
+
+
+def _whose(one: Reading) -> tuple[str | None, str | None]:
+    """The slot; where it was taken off, what the frame said."""
+    return one.slot, one.context.get(USER_CONTEXT)
+
+
+def _joined(one: Reading, weight: Reading) -> Reading:
+    # What it says itself of time and user is what the weight says, or it would not be joined.
+    context = {**one.context, **weight.context}
+    if isinstance(shown := weight.parts.get("weight"), Quantity):
+        context[WEIGHT_CONTEXT] = f"{shown.number} {shown.unit}"
+    whose = weight.marks & {UNKNOWN_USER_MARK, WITHOUT_CONSENT}
+    return replace(
+        one,
+        taken=weight.taken,
+        raw_time=weight.raw_time,
+        slot=weight.slot,
+        context=context,
+        marks=one.marks | whose,
+    )
