@@ -53,6 +53,14 @@ class Download:
         self._saved = visited.saved
         self._at = visited.shown.at
 
+    def begin(self) -> Flow:
+        """Which session runs, and by which start it is named, goes to disk before anything is told under that name.
+
+        Else a link that breaks, and a start that is written anew before the next visit, would name records twice.
+        """
+        if (yield from self._report([])):
+            yield from self._stored()
+
     def fetch_all(self) -> Flow:
         """Half a day at a time, each on disk before the next is asked for; then all that is left. Raises PeerError."""
         now_min = self._visited.shown.offset_min
@@ -102,8 +110,10 @@ class Download:
         come = [told for told in self._transfer.records() if told.minute in window]
         readings = self._new(come)
         self._run = self._run.proven_to(proven)
-        if not (yield from self._report(readings)):
-            return
+        if (yield from self._report(readings)):
+            yield from self._stored()
+
+    def _stored(self) -> Flow:
         while not isinstance(event := (yield from wait()), Stored):
             self._transfer.hear(event)
 

@@ -129,11 +129,12 @@ def _visit(unit: UnitInfo, opened: Opened) -> Flow:
     run = run_now(run_of(unit.cursor), shown)
     if run.named is not None and shown.counts:
         yield from _clock(run.named, shown)
-    for channel in (MEASUREMENT, racp.CHANNEL):
-        yield Subscribe(channel)
     origin = Origin(run.named, shown.start, feature)
     visited = Visited(shown, origin, unit.cursor, intro.settle, unit.profile.quiet_s)
     download = Download(run, Transfer(e2e=feature.e2e), visited)
+    yield from download.begin()
+    for channel in (MEASUREMENT, racp.CHANNEL):
+        yield Subscribe(channel)
     try:
         yield from download.fetch_all()
         yield from download.listen()

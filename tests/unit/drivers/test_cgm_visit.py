@@ -264,6 +264,16 @@ def test_a_start_that_another_client_writes_anew_renames_nothing(rewritten: Star
     assert went.clocks[0].shown == datetime(2026, 3, 14, 8, 15)
 
 
+def test_a_start_written_anew_after_a_visit_that_broke_off_renames_nothing() -> None:
+    # Seed 21 of the random walk: the name was not on disk before what was told under it.
+    bed = Bed().measure(100, 101)
+    bed.visit(Bent(bed.peer(), lost_after=1))
+    bed.sensor.start = Start(stored(SEVEN), 0, 0)
+    bed.visit()
+    assert values(bed.told) == [100, 100, 101]
+    assert len(set(bed.keys)) == 2
+
+
 def test_an_old_start_is_not_that_of_a_session_that_counts_from_0_again() -> None:
     bed = Bed().measure(*range(100, 110))
     bed.visit()
