@@ -54,6 +54,10 @@ class DeviceClock:
         """What its display says now (naive, whole seconds)."""
         return (self._hours.local + self._ahead).replace(microsecond=0)
 
+    def counts_s(self) -> float:
+        """A counter beside the clock, in seconds, that nobody sets: of a device that only knows how long ago something was."""
+        return self._hours.at
+
     def set(self, shown: datetime) -> None:
         """Let it show that from now on; it runs."""
         self._ahead = shown - self._hours.local

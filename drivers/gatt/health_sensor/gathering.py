@@ -1,0 +1,102 @@
+"""What a health sensor tells in one visit: live observations, and stored ones with their numbers. Pure."""
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass
+
+from drivers.gatt.health_sensor.codec import Observation, Segments, decode, split_stored
+from drivers.gatt.health_sensor.terms import reading
+from gateway.sdk import Command, Event, PeerError, Reading, Received, Refused, Subscribe
+
+LIVE, STORED = "live", "stored"
+RECORDS_MAX = 10_000  # in one visit
+
+_FINGERPRINT_BYTES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An observation as it came; `record`: its number, of a stored one."""
+
+    observation: Observation
+    raw: bytes
+    record: int | None = None
+
+    @property
+    def reading(self) -> Reading | None:
+        """None of something that we have no kind for. Raises PeerError."""
+        return reading(self.observation, self.raw, self.record)
+
+    @property
+    def fingerprint(self) -> str:
+        """By which a sensor that numbers anew is noticed."""
+        return hashlib.blake2b(self.raw, digest_size=_FINGERPRINT_BYTES).hexdigest()
+
+
+class Gathering:
+    """Puts observations together. One that can't be read costs no other: it stands in `fault`."""
+
+    def __init__(self) -> None:
+        """Nothing has come."""
+        self._live, self._stored = Segments(), Segments()
+        self.live: deque[Told] = deque()
+        self.restart()
+        self.fault: PeerError | None = None
+
+    @property
+    def frames(self) -> int:
+        """Stored observations that came, with those that can't be read."""
+        return len(self.stored) + self._unread
+
+    def restart(self) -> None:
+        """What is stored will come again."""
+        self.stored: dict[bytes, Told] = {}
+        self._stored = Segments()
+        self._unread = 0
+        self.fault = None
+
+    def expect(self, announced: int | None) -> None:
+        """The report itself is held against it."""
+
+    def spill(self) -> list[Command]:
+        """Live observations are told by whoever listens."""
+        return []
+
+    def hear(self, event: Event) -> bool:
+        """Take an event. Raises PeerError where the sensor refuses to tell what it stored, or tells without end."""
+        match event:
+            case Received(_, channel, data) if channel == LIVE:
+                self._take_live(data)
+            case Received(_, channel, data) if channel == STORED:
+                self._take_stored(data)
+            case Refused(_, Subscribe(channel), code) if channel == STORED:
+                raise PeerError(f"refuses to tell (ATT error 0x{code:02X}); is it paired?")
+            case _:
+                return False
+        return True
+
+    def _take_live(self, data: bytes) -> None:
+        try:
+            body = self._live.feed(data)
+            if body is not None:
+                self.live.append(_told(body))
+        except PeerError as fault:
+            self.fault = PeerError(f"{LIVE} {data.hex()}: {fault}")
+
+    def _take_stored(self, data: bytes) -> None:
+        try:
+            body = self._stored.feed(data)
+            if body is not None:
+                number, raw = split_stored(body)
+                self.stored.setdefault(body, _told(raw, number))
+        except PeerError as fault:
+            self._unread += 1
+            self.fault = PeerError(f"{STORED} {data.hex()}: {fault}")
+        if self.frames > RECORDS_MAX:
+            raise PeerError(f"over {RECORDS_MAX} observations in one visit")
+
+
+def _told(raw: bytes, record: int | None = None) -> Told:
+    told = Told(decode(raw), raw, record)
+    _ = told.reading  # that it can be told is part of being read
+    return told

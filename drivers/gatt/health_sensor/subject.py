@@ -1,0 +1,108 @@
+"""What the health sensor brings to the conformance kit: a cuff that speaks this service, and samples. Pure; no check stands here."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from drivers.gatt.health_sensor.codec import Layout, decode, encode, layout_of
+from drivers.gatt.health_sensor.session import DRIVER
+from drivers.gatt.health_sensor.sim import HealthSensor, HealthSensorPeer, Manners, observed
+from drivers.gatt.health_sensor.values import ElapsedTime, time_of
+from drivers.testing.subject import Act, DeviceClock
+from gateway.sdk import Driver, Profile, Quantity, Read, Received, Refused, Subscribe, Write
+
+MANNERS: Mapping[str, Manners] = {
+    "": Manners(),
+    "knows no combined report": Manners(combined=False),
+    "knows no filter": Manners(filters=False),
+    "patient of two octets": Manners(layout=Layout(patient_octets=2)),
+    "length of the whole": Manners(layout=Layout(whole_length=True)),
+    "tells its newest live too": Manners(live=True),
+}
+FACTS: Mapping[str, bytes] = {
+    "serial_number": b"00000001\0",
+    "model": b"GHS 1",
+    "manufacturer": b"Virtual Sensors",
+    "firmware": b"1.0",
+    "system_id": bytes.fromhex("debc9afeff563412"),
+}
+_NOT_PERMITTED = 0x02
+
+
+class HealthSensorSpecimen:
+    """A cuff that keeps its memory. It knows no time that is no moment: a clock that was lost is an earlier timeline."""
+
+    def __init__(self, profile: Profile, clock: DeviceClock, manner: str) -> None:
+        """Its memory is empty."""
+        self._channels, self._clock = profile.channels, clock
+        self._sensor = HealthSensor(MANNERS[manner])
+        self._peer = self._at_rest()
+
+    def speak(self) -> Iterable[Received]:
+        """Nothing: it is asked."""
+        return ()
+
+    def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
+        """What its model has."""
+        if command.channel not in self._channels:
+            yield Refused(0.0, command, _NOT_PERMITTED)
+            return
+        yield from self._peer.hear(command)
+
+    def delivered(self, told: Received) -> None:
+        """Nothing: it keeps what it told."""
+
+    def hung_up(self) -> None:
+        """Subscriptions end with the link."""
+        self._peer = self._at_rest()
+
+    def measure(self, act: Act) -> None:
+        """Raises ValueError for what has no code."""
+        time = time_of(self._clock.shows())
+        if act.raw_time is not None:
+            time = ElapsedTime(0, time.steps)
+        patient = None if act.slot is None else int(act.slot)
+        self._sensor.store(observed("blood_pressure", act.parts, time, patient))
+
+    def reset_battery(self) -> None:
+        """Its memory is kept, and its numbers go on."""
+        self._clock.reset()
+
+    @property
+    def remembered(self) -> int:
+        """Records in its memory."""
+        return len(self._sensor.records)
+
+    def _at_rest(self) -> HealthSensorPeer:
+        return HealthSensorPeer(self._sensor, FACTS, lambda: time_of(self._clock.shows()))
+
+
+class HealthSensorSubject:
+    """The driver, its device's side, and what that can measure."""
+
+    driver: Driver = DRIVER
+
+    def specimen(self, profile: Profile, clock: DeviceClock, manner: str) -> HealthSensorSpecimen:
+        """A sensor of one of MANNERS."""
+        return HealthSensorSpecimen(profile, clock, manner)
+
+    def sample(self, number: int, unit: str) -> Act:
+        """Of two patients."""
+        told = {"systolic": 100 + number, "diastolic": 60 + number % 20, "pulse_rate": 50 + number}
+        units = {"systolic": unit, "diastolic": unit, "pulse_rate": "/min"}
+        digits = Decimal(1) if unit == "mmHg" else Decimal("0.1")
+        return Act(
+            {
+                name: Quantity(
+                    value * (digits if name != "pulse_rate" else Decimal(1)), units[name]
+                )
+                for name, value in told.items()
+            },
+            slot=f"{1 + number % 2}",
+        )
+
+    def echo(self, raw: bytes) -> bytes:
+        """One observation."""
+        return encode(decode(raw), layout_of(raw))
+
+
+SUBJECT = HealthSensorSubject()
