@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from device_profiles.catalogue import catalogue
+from device_profiles.draft import draft, fitting, nearest, parse_interview, sighting
 from device_profiles.lint import lint as findings_in
-from device_profiles.loader import MODELS, Entry, installed, load_catalogue
+from device_profiles.loader import MODELS, Entry, installed, load_catalogue, profile_id
 from device_profiles.origins import flattened
 from device_profiles.tiers import tier, tried
 from gateway.runtime.errors import ConfigError
@@ -62,6 +63,54 @@ def lint(
         print(finding)
     print(f"{len(findings)} findings")
     raise typer.Exit(1 if findings else 0)
+
+
+@app.command("draft")
+def draft_profile(
+    interview: Annotated[Path, typer.Argument(help="as `vitalgate edge interview` wrote it")],
+    out: Annotated[
+        Path,
+        typer.Option(help="a new file, as models/<maker>/<model>.toml: its place makes the id"),
+    ],
+) -> None:
+    """Write a first profile from an interview of a device, with its sighting; what a person must confirm is said in it."""
+    try:
+        told = parse_interview(interview.read_text(encoding="utf-8"), str(interview))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            str(interview), "(file)", f"{error}", "a file that can be read"
+        ) from error
+    known = load_catalogue()
+    like = nearest(told, known)
+    if like is None:
+        why = "no driver that is installed knows its characteristics"
+        raise ConfigError(
+            str(interview), "gatt", why, "a driver for it first: docs/how-to/write-a-driver.md"
+        )
+    sightings = (
+        out.resolve().parent.parent.parent / "sightings" / f"{out.resolve().parent.name}.jsonl"
+    )
+    _add(out, draft(told, like), mode="x")
+    _add(sightings, sighting(told, profile_id(out.resolve())) + "\n", mode="a")
+    print(
+        f"{out}: driver {like.profile.driver}, after {like.profile.id}; its sighting is in {sightings}"
+    )
+    print(f"profiles whose driver could read it: {', '.join(fitting(told, known))}")
+    findings = findings_in(out)
+    for finding in findings:
+        print(finding)
+    print(f"{len(findings)} findings; each line that says CONFIRM is yours to look up")
+
+
+def _add(path: Path, text: str, *, mode: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(str(path), "--out", "is there already", "a new file") from error
+    except OSError as error:
+        raise ConfigError(str(path), "--out", f"{error.strerror}", "a place to write to") from error
 
 
 def _told(entry: Entry) -> list[str]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge.interview_cli import interview
 from edge.nearby_cli import nearby
 from edge.outbox.status import read_status
 from edge.pair_cli import pair
@@ -35,6 +36,7 @@ SettingsFile = Annotated[
 app.command()(pair)
 app.command()(nearby)
 app.command()(read)
+app.command()(interview)
 
 
 @app.command()

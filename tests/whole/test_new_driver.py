@@ -115,6 +115,7 @@ def test_a_recorded_capture_is_not_given_away_before_it_is_scrubbed(packages: La
     (captures / "second.jsonl").write_text("\n".join((json.dumps(told), *rest)))
 
     refused = packages.vitalgate(package, "driver", "submit", "newcomer.push")
+    (captures / "second.jsonl").unlink()
 
     assert refused.returncode == 78
     assert "it was recorded, and is not scrubbed" in refused.stderr

@@ -12,8 +12,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from typer.testing import CliRunner
 
 from device_profiles.loader import load_profiles
+from drivers.cli import driver_app
 from drivers.sim.fleet import Act, Device, Kind, normal_values
 from drivers.sim.scenarios import Orders, Scenario, plan
 from drivers.sim.world.ward import Setting, run
@@ -30,6 +32,7 @@ from gateway.runtime.clock import SystemClock
 PATIENCE_S = 30.0
 ZONE = ZoneInfo("UTC")
 PROFILES = load_profiles()
+RUN = CliRunner()
 VITALGATE = str(Path(sys.executable).parent / "vitalgate")
 
 
@@ -137,6 +140,18 @@ async def test_a_meter_is_read_by_its_profile_alone_and_the_capture_gives_the_sa
     assert (header["driver"], header["firmware"]) == ("gatt.glucose", "1.4.2")
     assert header["origin"].startswith("recorded by vitalgate ")
     assert capture.stat().st_mode & 0o077 == 0
+
+    # And it can be given away: scrubbed by the command, it is the same visit without the device's name.
+    clean = tmp_path / "clean.jsonl"
+    scrubbed = RUN.invoke(
+        driver_app, ["scrub", str(capture), "--serial", "VC200-0001", "--out", str(clean)]
+    )
+    assert scrubbed.exit_code == 0, scrubbed.output
+    again, same = played(clean)
+    assert [in_words(reading) for reading in again.readings] == said.readings
+    assert same == keys
+    assert b"VC200-0001".hex() in capture.read_text()
+    assert b"VC200-0001".hex() not in clean.read_text()
 
 
 async def test_a_cuff_that_forgets_is_not_read_unasked(tmp_path: Path) -> None:
