@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("gateway", "drivers", "device_profiles", "edge", "cloud_ingest")
-PATIENCE_S = 120
+PATIENCE_S = 240
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def test_the_driver_as_it_is_passes_each_of_those_checks(garden: Garden, driver:
         {name for fault, planted, _ in PLANTED if planted == driver for name in fault.checks}
     )
 
-    assert garden.check(driver, checks) == {}
+    assert garden.check(driver, checks, PROFILES[driver]) == {}
 
 
 @pytest.mark.slow
