@@ -9,7 +9,7 @@ HEAD = """\
 # Devices
 
 Made from the profiles by `vitalgate profile list --markdown`; a test keeps it true. **No hardware has touched any of these yet.** Each profile
-lints (tier *declared*), and each driver here holds the fifteen checks that the conformance kit has so far (tier *conformant*: `vitalgate driver check` shows it). None is
+lints (tier *declared*), and each driver here holds all checks of the conformance kit (tier *conformant*: `vitalgate driver check` shows it). None is
 *proven*: that takes three captures recorded from two real units. What the support rests on is said for each.
 
 A device that *forgets on confirmation* deletes a record when the radio stack confirms it, before any program sees it. The agent commits each such record

@@ -20,6 +20,8 @@ from gateway.runtime.errors import ConfigError
 
 BASE = re.compile(r"0000([0-9a-f]{4})-0000-1000-8000-00805f9b34fb")
 SERIAL, SYSTEM_ID = "2a25", "2a23"
+# Services in which devices of any kind say who they are, what time it is, and how full their battery is.
+ANYBODYS = frozenset({"180a", "1805", "180f"})
 ROWS_MAX = 500
 _UNIT = re.compile(r"[0-9A-Fa-f]{3,}$|[0-9]+$")  # at a name's end: serial digits, or an address
 
@@ -65,12 +67,20 @@ def fitting(told: Interview, catalogue: Mapping[str, Entry]) -> Sequence[str]:
     return sorted(
         name
         for name, entry in catalogue.items()
-        if entry.profile.channels
+        if _measures(told, entry)
         and all(
             (at.service, at.characteristic) in told.places
             for at in entry.profile.channels.values()
             if not at.optional
         )
+    )
+
+
+def _measures(told: Interview, entry: Entry) -> bool:
+    # Every device says who it is and what time it has; what none needs to have, one must.
+    return any(
+        (at.service, at.characteristic) in told.places and _short(at.service) not in ANYBODYS
+        for at in entry.profile.channels.values()
     )
 
 

@@ -27,7 +27,8 @@ from gateway.runtime.clock import iso
 
 FUTURE_S = 60.0  # a stored time that lies further ahead of its own arrival is none
 AGE_MAX_S = 10 * 365 * DAY_S  # older than any of these devices' memories: the clock was never set
-FRESH_S = 7_200.0  # a reading that is older pages nobody
+FRESH_S = 3_600.0  # the shortest time for which a rule still pages
+APART_S = 600.0  # by less than this it does not matter which it was
 TEXT_CHARS_MAX = 200
 
 
@@ -151,7 +152,14 @@ def _best(ways: Sequence[_Resolved], arrival: Arrival, *, pushed: bool) -> _Reso
     if not pushed or _is_fresh(best, arrival):
         return best
     # A device that tells by itself mostly tells soon after measuring: what may be fresh is not hidden as stale.
-    fresh = [way for way in ways if way.off_s == 0 and way.likely > 0 and _is_fresh(way, arrival)]
+    fresh = [
+        way
+        for way in ways
+        if way.off_s == 0
+        and way.likely > 0
+        and _is_fresh(way, arrival)
+        and (way.utc - best.utc).total_seconds() > APART_S
+    ]
     return max(fresh, key=lambda way: way.likely, default=best)
 
 

@@ -35,6 +35,8 @@ DOUBTED = frozenset(
         "temperature_too_low",
         "read_interrupted",
         "general_device_fault",
+        # Of a maker that did not say who it is: a word that one maker uses for ketone, which would be a grave low of glucose.
+        "context_perhaps_ketone",
     }
 )
 # Equal content of one device within this time may be one measurement told twice.

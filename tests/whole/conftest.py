@@ -141,6 +141,18 @@ class Whole:
     def judge(self) -> list[Finding]:
         return judged(self.house, self.console())[0]
 
+    def arrived(self, within_s: float = 60) -> None:
+        """Wait until the ward has measured all, and all of it is in the series."""
+        self.until("the ward to fall quiet", lambda: self.truth().quiet, 90)
+        self.until("the box to be empty", lambda: self.status()["pending"] == 0, within_s)
+        self.until(
+            "everything to be shown",
+            lambda: (
+                sum(1 for one in self.readings() if one["series"]) >= len(self.truth().measured)
+            ),
+            within_s,
+        )
+
     def until(self, what: str, seen: Callable[[], object], within_s: float) -> None:
         deadline = time.monotonic() + within_s
         while not seen():

@@ -52,23 +52,13 @@ def everything(whole, *options: str) -> None:
     whole.start_cloud()
 
 
-def arrived(whole, within_s: float = 60) -> None:
-    whole.until("the ward to fall quiet", lambda: whole.truth().quiet, 90)
-    whole.until("the box to be empty", lambda: whole.status()["pending"] == 0, within_s)
-    whole.until(
-        "everything to be shown",
-        lambda: sum(1 for one in whole.readings() if one["series"]) >= len(whole.truth().measured),
-        within_s,
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_second_agent_or_ingester_is_refused_and_the_first_goes_on(whole) -> None:
     everything(whole, *STEADY, "--seconds", "20")
     refused(whole.commands["edge"], TEMPFAIL_EXIT, "outbox.sqlite", "another agent")
     refused(whole.commands["cloud"], CONFIG_EXIT, "records.sqlite", str(whole.process("cloud").pid))
-    arrived(whole)
+    whole.arrived()
 
     assert whole.process("edge").poll() is whole.process("cloud").poll() is None
     assert whole.judge() == []
@@ -148,7 +138,7 @@ def test_a_broker_that_refuses_or_never_answers_costs_nothing_and_is_named(whole
         whole.until("all on the box", lambda: everything_on_the_box(whole), 60)
         silent = whole.status(), whole.spoken_status()
     whole.start("broker")
-    arrived(whole, 90)
+    whole.arrived(90)
 
     for status, told in (refusing, silent):
         assert status["connected"] is False
@@ -169,7 +159,7 @@ def test_a_process_that_stands_still_for_a_while_goes_on_where_it_was(whole, nam
     time.sleep(20)
     os.kill(pid, signal.SIGCONT)
     whole.until("the console", whole.console_answers, 60)
-    arrived(whole, 90)
+    whole.arrived(90)
 
     assert whole.process(name).poll() is None
     assert whole.judge() == []
@@ -183,7 +173,7 @@ def test_sigterm_in_the_middle_of_visits_loses_nothing(whole) -> None:
         whole.end("edge")
         whole.start("edge")
         time.sleep(3 + pause_s)
-    arrived(whole)
+    whole.arrived()
 
     assert "Traceback" not in whole.logs()
     assert whole.judge() == []
@@ -198,7 +188,7 @@ def test_a_ward_that_ends_and_comes_back_is_read_again(whole) -> None:
     whole.start_edge()
     whole.bind_everybody()
     whole.start_cloud()
-    arrived(whole)
+    whole.arrived()
     before = {one["key"] for one in whole.readings()}
     whole.kill("ward")
     first = whole.house.ward / "truth.jsonl"
@@ -259,7 +249,7 @@ def test_a_log_on_a_full_disk_stops_no_box(whole) -> None:
     whole.start("edge", log=Path("/dev/full"))
     box = whole.process("edge")
     whole.start_cloud()
-    arrived(whole)
+    whole.arrived()
     box.send_signal(signal.SIGTERM)
 
     assert box.wait(20) == 0
@@ -278,7 +268,7 @@ def test_a_cloud_whose_disk_takes_nothing_receipts_nothing_and_goes_on_later(who
     assert whole.process("cloud").poll() is None, whole.logs()
     shown = len(whole.readings())
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-    arrived(whole, 90)
+    whole.arrived(90)
 
     assert shown >= before
     assert whole.process("cloud").poll() is None

@@ -17,6 +17,7 @@ RECORDS_MAX = 10_000  # in one transfer; the largest home meter holds 2,000
 SEQUENCE_END = 0x10000
 # From here on a number is near enough to its wrap that what comes after it may begin at 0 again.
 WRAP_NEAR = 0xF000
+PERHAPS_KETONE = "context_perhaps_ketone"
 
 _FINGERPRINT_BYTES = 6
 
@@ -167,7 +168,11 @@ class Join(Protocol):
 def joined(record: Record, context: Context | bytes | None) -> Reading:
     """As the standard says."""
     if not isinstance(context, bytes):
-        return reading(record.told, record.raw, context)
+        told = reading(record.told, record.raw, context)
+        if context is not None and context.meal == MEAL_KETONE_ISENS:
+            # Reserved by the standard. A meter that doesn't say whose it is may be one that means ketone.
+            return replace(told, marks=told.marks | {PERHAPS_KETONE})
+        return told
     told = reading(record.told, record.raw)
     return replace(
         told,

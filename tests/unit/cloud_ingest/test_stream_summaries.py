@@ -121,17 +121,19 @@ def test_a_summary_reaches_the_series_by_all_its_parts(kit, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reading", "lang", "text"),
+    ("reading", "lang", "text", "note"),
     [
-        (window(), "en", "SpO2 97 %"),
-        (window(), "zh", "血氧 97 %"),
-        (beats(), "en", "heart rate 66 /min"),
-        (beats(), "zh", "心率 66 /min"),
+        (window(), "en", "97 %", "SpO2 lowest 97 %"),
+        (window(), "zh", "97 %", "血氧最低 97 %"),
+        (beats(), "en", "66 /min", "heart rate lowest 66 /min"),
+        (beats(), "zh", "66 /min", "心率最低 66 /min"),
     ],
 )
-def test_a_summary_is_shown_in_words_of_both_languages(reading, lang, text) -> None:
+def test_a_summary_is_shown_in_words_of_both_languages(reading, lang, text, note) -> None:
     one = seen(reading, 1)
-    assert text in show(one, words(lang), None).text
+    shown = show(one, words(lang), None)
+    assert shown.text == text
+    assert note in shown.note
     assert words(lang).maybe("kind", one.kind) != one.kind
 
 

@@ -630,6 +630,14 @@ def test_an_unreadable_record_of_isens_does_not_hold_back_the_others() -> None:
     assert told.ending is Ending.PEER
 
 
+def test_what_may_be_a_ketone_of_a_meter_that_does_not_say_whose_it_is_is_marked() -> None:
+    told = visited(replace(transcript("ses-isens-ketone"), values={}))
+
+    marked = [("context_perhaps_ketone" in one.marks) for one in told.readings]
+    assert [one.kind for one in told.readings] == ["glucose", "glucose"]
+    assert marked == [True, False]
+
+
 def test_a_record_of_isens_whose_context_was_lost_is_not_told_as_glucose() -> None:
     ketone = bytes.fromhex("1B0500EA07030E061E00000008B0110000")
     peer = Transcript({"manufacturer": b"i-SENS"}, [("measurement", ketone)])

@@ -7,10 +7,10 @@ from decimal import Decimal
 import pytest
 
 from device_profiles.loader import load_profiles
+from drivers.gatt.device_information import FACTS
 from drivers.gatt.heart_rate.codec import Measurement, encode_measurement
 from drivers.gatt.heart_rate.session import DRIVER
 from drivers.gatt.heart_rate.sim import OFF_BODY, beats
-from drivers.gatt.introduction import SYSTEM_ID, TEXT_FACTS
 from drivers.gatt.pulse_oximeter import session as oximeter
 from drivers.gatt.pulse_oximeter.sim import FINGER_OUT, second
 from drivers.gatt.streaming import LEAVE_S, SAMPLES_MAX, SUMMARY, UNFIT_RUN_MAX, unpacked
@@ -48,7 +48,7 @@ def heard(
     events: Iterable[Received | Refused | Closed], profile: Profile = STRAP, *, raw: bool = False
 ) -> Played:
     """It states nothing of itself."""
-    asked = (*TEXT_FACTS, SYSTEM_ID, "sensor_location", "features")
+    asked = (*FACTS, "sensor_location", "features")
     refused = [Refused(AT, Read(name)) for name in asked if name in profile.channels]
     driver = DRIVER if profile.driver == DRIVER.id else oximeter.DRIVER
     session = driver.open(UnitInfo(profile, raw_stream=raw))
