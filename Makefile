@@ -1,4 +1,4 @@
-# make demo · make test · make check · make services · make test-services · make bench · make soak · make fuzz
+# make demo · make test · make check · make services · make test-services · make bench · make soak · make fuzz · make planted
 # Needs Python >= 3.11 with its venv module. Nothing is installed outside .venv and the cache folder.
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ ARGS   ?=
 DIR    ?= demo-data
 MARK   := --- development only
 
-.PHONY: demo reconcile test check services test-services bench soak fuzz lock clean
+.PHONY: demo reconcile test check services test-services bench soak fuzz planted lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m demo $(ARGS)
@@ -44,6 +44,10 @@ soak: $(VENV)/.demo
 fuzz: $(VENV)/.dev
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r tests/fuzz/requirements.txt || echo "no atheris for this machine: without coverage"
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# Every typical fault in every driver that can have it, looked for by the kit; `make test` plants each in one driver only.
+planted: $(VENV)/.dev
+	PLANTED=all $(BIN)/pytest tests/kit/test_planted.py -n 2 $(ARGS)
 
 lock:
 	$(PYTHON) deploy/lock.py

@@ -3,6 +3,7 @@
 What is cut short, flipped, late or silent stands in `checks_faults`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -23,15 +24,28 @@ from drivers.testing.case import (
 from drivers.testing.checks_faults import SERIAL
 from drivers.testing.checks_memory import unnamed
 from drivers.testing.subject import Act, Specimen
+from drivers.testing.summaries import ENDS, SUMMARY, Ends, misled
 from drivers.testing.visiting import Bend, Mishap, Went, as_it_came
 from gateway.contract.capture import Capture, Heard
 from gateway.contract.replay import Played, replay
-from gateway.contract.session import Opened, Read, Received, Refused, Subscribe, UnitInfo, Write
+from gateway.contract.session import (
+    Opened,
+    Read,
+    Reading,
+    Received,
+    Refused,
+    Subscribe,
+    UnitInfo,
+    Write,
+)
 from gateway.contract.visit import Ending
+from gateway.model.quantity import Quantity
 
 REFUSALS = (0x05, 0x0E, 0x80)  # not authenticated, unlikely, an application's own
 HOLES_MAX = 200
 PLACES_MAX = 40  # of one capture
+MANY = 2  # a bit is of one frame, and a frame of one measurement
+INCOMPLETE = "incomplete"  # the mark of a measurement of which a frame is missing
 
 
 def mutations_lose_nothing(case: Case) -> Trials:
@@ -204,9 +218,13 @@ class _Bent:
 def _played(case: Case, name: str, capture: Capture) -> Trials:
     """A capture with one packet lost, told twice, before its time, cut or flipped."""
     whole = _play(case, capture.heard)
+    ends = _shown_ends(case, capture.heard, whole)
     for bent in _bends(case, capture):
         came = _play(case, bent.heard)
-        yield Trial(f"capture {name}: {bent.label}", _unlike(came, whole, flipped=bent.flipped))
+        why = _unlike(came, whole, flipped=bent.flipped)
+        if why is None and not bent.flipped:
+            why = _strayed(case, came, whole, ends)
+        yield Trial(f"capture {name}: {bent.label}", why)
 
 
 def _unlike(came: Played, whole: Played, *, flipped: bool) -> str | None:
@@ -218,8 +236,81 @@ def _unlike(came: Played, whole: Played, *, flipped: bool) -> str | None:
         return "never ended"
     if flipped:
         changed = (measurements(came.readings) - measurements(whole.readings)).total()
-        return f"one bit changed {changed} readings" if changed > 1 else None
-    return stray(came.readings, whole.readings)
+        changed = changed if changed < MANY else _changed(came.readings, whole.readings)
+        return f"one bit changed {changed} readings" if changed >= MANY else None
+    return None
+
+
+def _changed(told: Sequence[Reading], whole: Sequence[Reading]) -> int:
+    """How many are others by a changed bit of their own: not those that only lack the frame, or are dated by it as the other one is."""
+    others = [
+        one for one in told if stray([one], whole) and not any(_is_part(one, of) for of in whole)
+    ]
+    frames = {of.raw: of.parts for of in whole}
+    bent = [one for one in others if one.raw not in frames]
+    dated = [
+        one
+        for one in others
+        if frames.get(one.raw) == one.parts and any(_name(one) == _name(of) for of in bent)
+    ]
+    return len(others) - len(dated)
+
+
+def _name(one: Reading) -> Sequence[object]:
+    return (one.taken, one.raw_time, one.slot)
+
+
+def _strayed(case: Case, came: Played, whole: Played, ends: Ends) -> str | None:
+    summaries, others = _parted(case, came.readings)
+    unknown = [one for one in others if not any(_is_part(one, of) for of in whole.readings)]
+    expected, _ = _parted(case, whole.readings)
+    return stray(unknown, whole.readings) or misled(case, summaries, expected, ends)
+
+
+def _parted(case: Case, told: Sequence[Reading]) -> tuple[list[Reading], list[Reading]]:
+    """Summaries of a stream, and all else: of a device that doesn't stream all is the latter, whatever it is marked with."""
+    streams = case.profile.stream is not None
+    summaries = [one for one in told if streams and SUMMARY in one.marks]
+    return summaries, [one for one in told if not (streams and SUMMARY in one.marks)]
+
+
+def _is_part(one: Reading, of: Reading) -> bool:
+    """Whether `one` stands on frames of this measurement, of which others are lost: it says nothing else, and owns what it lacks.
+
+    Parts are missing under the mark `incomplete` only. Time and user may have stood in a frame beside it: then it tells none,
+    and is nobody's until somebody says whose it is.
+    """
+    if not one.raw or one.raw not in of.raw:
+        return False
+    whole = one.marks == of.marks and one.parts == of.parts
+    incomplete = one.marks == of.marks | {INCOMPLETE} and one.parts.items() <= of.parts.items()
+    nameless = (one.taken, one.raw_time, one.offset, one.sequence, one.slot) == (None,) * 5
+    named = one if not nameless else replace(
+        one, taken=of.taken, raw_time=of.raw_time, offset=of.offset, sequence=of.sequence, slot=of.slot
+    )  # fmt: skip
+    alike = replace(named, parts=of.parts, marks=of.marks)
+    return (whole or incomplete) and not stray([alike], [of])
+
+
+def _shown_ends(case: Case, heard: Sequence[Heard], whole: Played) -> Ends:
+    """What each packet of a stream shows by itself, by part: the summary of a visit in which it is the only one of its channel."""
+    ends: defaultdict[str, set[Quantity]] = defaultdict(set)
+    if case.profile.stream is None or not any(SUMMARY in one.marks for one in whole.readings):
+        return ends
+    for place, packet in enumerate(heard):
+        if not isinstance(packet, Received):
+            continue
+        alone = [
+            one
+            for other, one in enumerate(heard)
+            if other == place or not isinstance(one, Received) or one.channel != packet.channel
+        ]
+        for one in _play(case, alone).readings:
+            for name, part in one.parts.items():
+                suffix = next((end for end in ENDS if name.endswith(end)), None)
+                if suffix is not None and isinstance(part, Quantity):
+                    ends[name.removesuffix(suffix)].add(part)
+    return ends
 
 
 def _bends(case: Case, capture: Capture) -> Iterator[_Bent]:

@@ -24,12 +24,15 @@ def profile_agrees(case: Case) -> Trials:
     """Driver, channels, kind, parts, ranges, users, names and erasing are what the profile says."""
     yield Trial("the driver", _other_driver(case))
     asked: set[str] = set()
+    forgotten = 0
     for manner in case.manners:
         bench = filled(case, manner)
         went = bench.visit()
         asked |= set(went.channels)
         told = f" ({manner})" if manner else ""
+        forgotten += went.confirmed
         yield Trial(f"what is forgotten upon a confirmation{told}", _erased(case, went.confirmed))
+    yield Trial("what is forgotten in any manner", _never_erased(case, forgotten))
     yield Trial("the channels", _other_channels(case.profile, asked))
     readings = list(_sampled(case))
     yield Trial("the kind", _other_kind(case.profile, readings))
@@ -80,6 +83,11 @@ def _other_driver(case: Case) -> str | None:
 def _erased(case: Case, confirmed: int) -> str | None:
     if confirmed and not case.profile.deletes_on_confirm:
         return f"{confirmed} records were gone as soon as the radio confirmed them; the profile lacks deletes_on_confirm"
+    return None
+
+
+def _never_erased(case: Case, confirmed: int) -> str | None:
+    """In doubt a profile says so: then the device's side forgets in one manner at least, that the driver is tried against it."""
     if not confirmed and case.profile.deletes_on_confirm:
         return "the profile says deletes_on_confirm; the device's side forgets nothing upon that"
     return None

@@ -218,11 +218,12 @@ def _refuse_secrets(name: str, data: bytes) -> None:
 def _refuse_identities(name: str, told: Capture, data: bytes) -> None:
     scrub = "what `vitalgate driver scrub` makes of it"
     header = told.header
-    if header.get("origin", "").startswith(RECORDED) and not header.get("scrubbed"):
+    recorded = header.get("origin", "").startswith(RECORDED)
+    if recorded and not header.get("scrubbed"):
         raise ConfigError(name, "scrubbed", "it was recorded, and is not scrubbed", scrub)
     if header.get("scrubbed") and header.get("sha256") and header["sha256"] != digest(told):
         raise ConfigError(name, "sha256", "it was changed after it was scrubbed", scrub)
-    for event in told.heard:
+    for event in told.heard if recorded else ():
         if isinstance(event, Opened):
             for fact in ("address", "name", "port"):
                 text = event.facts.get(fact, "(")

@@ -18,6 +18,9 @@ U = "drivers/vendor/onetouch_ultra2"
 X = "drivers/vendor/xiaomi_scale"
 RACP, INTRODUCTION = "drivers/gatt/racp.py", "drivers/gatt/introduction.py"
 FIELDS = "gateway/contract/fields.py"
+EXPONENT_IS_SIGNED = (
+    "exponent = _signed(raw >> self.mantissa_bits, 8 * self.octets - self.mantissa_bits)"
+)
 MODELS = "device_profiles/models"
 
 SDK_HEARS = "what a device that only advertises said last is kept, timed and flushed by the SDK"
@@ -35,6 +38,11 @@ ASKED_ONCE = "it asks for nothing whose answer could be taken for another's"
 NO_CURSOR = "its device forgets what it told, so there is no cursor"
 
 MONTH_BEFORE = "(lambda at: at and at.replace(month=(at.month - 2) % 12 + 1))"
+
+# The lines of the cuff's visit on which several faults hang.
+CUFF_HEARS = "    def hear(event: Event)"
+CUFF_REPORTS = "            yield Report(readings[event.channel](event.data))\n"
+CUFF_BEGINS = "        intro = Introduction(unit, opened, hear)\n"
 
 FAULTS = (
     Fault(
@@ -143,8 +151,8 @@ FAULTS = (
         "exponent unsigned",
         ["units_are_read", "both_ways"],
         {
-            CUFF: edit(FIELDS, "exponent -= 0x10 if exponent >= 0x08 else 0", "exponent -= 0"),
-            METER: edit(FIELDS, "exponent -= 0x10 if exponent >= 0x08 else 0", "exponent -= 0"),
+            CUFF: edit(FIELDS, EXPONENT_IS_SIGNED, "exponent = raw >> self.mantissa_bits"),
+            METER: edit(FIELDS, EXPONENT_IS_SIGNED, "exponent = raw >> self.mantissa_bits"),
         },
         {ULTRA: ONE_UNIT_SCALE, SCALE: "its factors are fixed"},
     ),
@@ -154,8 +162,8 @@ FAULTS = (
         {
             CUFF: edit(
                 FIELDS,
-                "if special := _SFLOAT_SPECIAL.get(raw):",
-                "if special := _SFLOAT_SPECIAL.get(raw * (raw != 0x07FF)):",
+                "if special := self.specials.get(raw):",
+                "if special := self.specials.get(raw * (raw != 0x07FF)):",
             )
         },
         {
@@ -200,8 +208,8 @@ FAULTS = (
         {
             CUFF: edit(
                 f"{B}/codec.py",
-                'unit="kPa" if flags & _KPA else "mmHg",\n        systolic',
-                'unit="mmHg",\n        systolic',
+                'unit="kPa" if flags & KPA else "mmHg",',
+                'unit="mmHg",',
             ),
             METER: edit(f"{G}/codec.py", '"mol/L" if flags & _IN_MOL else "kg/L")', '"kg/L")'),
             ULTRA: edit(
@@ -379,7 +387,7 @@ FAULTS = (
         "memory cleared, or a record forgotten, before it is stored",
         ["forget_after_stored"],
         {
-            CUFF: edit(f"{B}/session.py", "        yield Flush()\n", ""),
+            CUFF: edit(f"{B}/session.py", "            yield Flush()\n", ""),
             ULTRA: edit(
                 f"{U}/session.py",
                 "    memory = [_fingerprint",
@@ -455,8 +463,12 @@ FAULTS = (
         {
             CUFF: edit(
                 f"{B}/session.py",
-                "    yield from listen(_decode,",
-                "    held = []\n\n    def late(_channel, data):\n        held.append(reading(data))\n        yield from held[-2:-1]\n\n    yield from listen(late,",
+                CUFF_HEARS,
+                f"    held = []\n\n{CUFF_HEARS}",
+                CUFF_REPORTS,
+                "            held.append(readings[event.channel](event.data))\n            yield from map(Report, held[-2:-1])\n",
+                CUFF_BEGINS,
+                f"        held.clear()\n{CUFF_BEGINS}",
             ),
             METER: edit(
                 f"{G}/session.py",
@@ -475,9 +487,13 @@ FAULTS = (
         {
             CUFF: edit(
                 f"{B}/session.py",
-                "    yield from listen(_decode,",
-                "    seen = []\n\n    def once(_channel, data):\n        told = reading(data)\n        if told.parts not in seen:\n"
-                "            seen.append(told.parts)\n            yield told\n\n    yield from listen(once,",
+                CUFF_HEARS,
+                f"    seen = []\n\n{CUFF_HEARS}",
+                CUFF_REPORTS,
+                "            told = readings[event.channel](event.data)\n            if told.parts not in seen:\n"
+                "                seen.append(told.parts)\n                yield Report(told)\n",
+                CUFF_BEGINS,
+                f"        seen.clear()\n{CUFF_BEGINS}",
             ),
             METER: edit(
                 f"{G}/transfer.py",
@@ -588,8 +604,8 @@ FAULTS = (
         {
             CUFF: edit(
                 f"{B}/codec.py",
-                "    told = decode_measurement(data)\n    parts",
-                "    _ALL.append(data)\n    told = decode_measurement(data)\n    parts",
+                "    parts: dict",
+                "    _ALL.append(raw)\n    parts: dict",
                 "UNKNOWN_USER = 0xFF\n",
                 "UNKNOWN_USER = 0xFF\n_ALL = []\n",
                 "slot=None if told",
@@ -650,8 +666,8 @@ FAULTS = (
         {
             CUFF: edit(
                 f"{B}/session.py",
-                "    intro = Intro",
-                "    import random\n    random.random()\n    intro = Intro",
+                CUFF_BEGINS,
+                f"        import random\n        random.random()\n{CUFF_BEGINS}",
             ),
             METER: edit(
                 f"{G}/session.py",
@@ -695,10 +711,10 @@ FAULTS = (
         {
             CUFF: edit(
                 f"{B}/session.py",
-                "    intro = Intro",
-                "    heard = []\n    intro = Intro",
-                "    yield from listen(_decode,",
-                "    yield from listen(lambda c, d: heard.append(bytes(bytearray(d))) or _decode(c, d),",
+                CUFF_HEARS,
+                f"    told = []\n\n{CUFF_HEARS}",
+                CUFF_REPORTS,
+                f"            told.append(bytes(bytearray(event.data)))\n{CUFF_REPORTS}",
             ),
             METER: edit(f"{G}/transfer.py", "RECORDS_MAX = 10_000", "RECORDS_MAX = 10**9"),
             ULTRA: edit(f"{U}/codec.py", "line_max=120", "line_max=10**9"),

@@ -1,15 +1,17 @@
 """Plants a fault in a copy of the tree, and lets the conformance kit look for it as a vendor would. The tree itself is never touched."""
 
+import compileall
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("gateway", "drivers", "device_profiles", "edge", "cloud_ingest")
@@ -23,6 +25,13 @@ class Edit:
     path: str
     swaps: tuple[tuple[str, str], ...]
     only: str = ""
+
+    def bent(self, source: str) -> str:
+        """The source with the fault in it. Raises AssertionError where a place is not there once."""
+        for old, new in self.swaps:
+            assert source.count(old) == 1, f"{self.path} holds {source.count(old)} times: {old!r}"
+            source = source.replace(old, new)
+        return source
 
 
 def edit(path: str, *swaps: str, only: str = "") -> Edit:
@@ -60,6 +69,9 @@ class Garden:
                 for line in (f"[{group}]", *(f"{name} = {at}" for name, at in named.items()), "")
             )
         )
+        # Compiled once, and held against each source's hash: a fault costs the compiling of one module, however soon it is planted.
+        by_hash = PycInvalidationMode.CHECKED_HASH
+        assert compileall.compile_dir(home, quiet=1, invalidation_mode=by_hash)
 
     def failed(
         self, planted: Edit, driver: str, checks: Sequence[str], profile: str
@@ -69,14 +81,11 @@ class Garden:
             return self.check(driver, checks, planted.only or profile)
 
     @contextmanager
-    def planted(self, fault: Edit) -> Iterator[None]:
+    def planted(self, fault: Edit) -> Generator[None, None, None]:
         """With the fault in place."""
         place = self.home / fault.path
-        source = bent = place.read_text()
-        for old, new in fault.swaps:
-            assert bent.count(old) == 1, f"{fault.path} holds {bent.count(old)} times: {old!r}"
-            bent = bent.replace(old, new)
-        place.write_text(bent)
+        source = place.read_text()
+        place.write_text(fault.bent(source))
         try:
             yield
         finally:

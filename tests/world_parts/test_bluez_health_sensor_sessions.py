@@ -165,7 +165,7 @@ def _row(one: Reading) -> dict[str, Any]:
         }  # fmt: skip
     ((name, value),) = numbers.items()
     kind, part = ROWS[name]
-    numbered = {} if one.sequence is None else {"record_number": one.sequence}
+    numbered = {"record_number": int(one.context["record"])} if "record" in one.context else {}
     return row | {"kind": kind, part: value, **numbered}
 
 
@@ -197,6 +197,6 @@ async def test_a_health_sensors_session_is_read_as_it_says(air: Air) -> None:
     assert reached.record == 12
     # What is live comes again under its own name; what is stored does not.
     assert set(keys(again.readings, PROFILE)) <= set(keys(told.readings, PROFILE))
-    assert all(one.sequence is None for one in again.readings)
+    assert not any("record" in one.context for one in again.readings)
     switched = [data for uuid16, data in sensor.written if uuid16 == CONTROL and data]
     assert switched == [b"\x01", b"\x02"] * 2

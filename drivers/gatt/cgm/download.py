@@ -100,6 +100,13 @@ class Download:
 
     def _fetch(self, window: range, of: racp.Asked) -> racp.Reporting:
         self._transfer.window = window
+        whole = yield from self._reported(of)
+        if whole and not self._transfer.counted:
+            # Of a sensor that doesn't count nothing else says that a record was lost on the way: it tells all of them twice.
+            whole = yield from self._reported(of)
+        return whole
+
+    def _reported(self, of: racp.Asked) -> racp.Reporting:
         whole = yield from racp.report(of, self._transfer, self._visited.gap)
         if self._transfer.fault is not None:
             raise self._transfer.fault

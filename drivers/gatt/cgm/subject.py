@@ -49,10 +49,12 @@ class SensorSpecimen:
     """
 
     def __init__(self, profile: Profile, clock: DeviceClock, manner: str) -> None:
-        """In a session that begins now, with no record yet."""
+        """In a session that began with this minute, with no record yet: so that its minutes are those of the clock."""
         self._channels, self._clock, self._manners = profile.channels, clock, MANNERS[manner]
         self._sensor = Sensor(PLAIN if manner == NO_CRC else SEALED)
-        self._sensor.begin(clock.counts_s(), Start(stored(clock.shows()), _UTC_PLUS_ONE, 0))
+        shown = clock.shows()
+        began = Start(stored(shown.replace(second=0)), _UTC_PLUS_ONE, 0)
+        self._sensor.begin(clock.counts_s() - shown.second, began)
         self._dead_s = 0.0
         self._peer = self._at_rest()
 

@@ -35,6 +35,8 @@ class Transfer:
         self._come: dict[bytes, Told] = {}
         self.window = range(0)
         self.fault: PeerError | None = None
+        self.counted = False
+        """Whether the sensor announced how many records the last report would bring."""
 
     @property
     def frames(self) -> int:
@@ -66,7 +68,8 @@ class Transfer:
         self.fault = None
 
     def expect(self, announced: int | None) -> None:
-        """Nothing hangs on it: windows are proven one by one."""
+        """Only of a sensor that counts does a report say by itself that nothing of it was lost."""
+        self.counted = announced is not None
 
     def spill(self) -> Iterator[Command]:
         """Nothing: a window is told when it has ended."""

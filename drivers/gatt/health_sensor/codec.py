@@ -11,7 +11,6 @@ from enum import IntEnum
 from drivers.gatt.health_sensor.values import (
     ElapsedTime,
     Number,
-    decode_float,
     decode_time,
     encode_float,
     encode_time,
@@ -146,7 +145,7 @@ def _body(kind: int, body: bytes, patient_octets: int) -> Observation:
     type_ = int.from_bytes(fields.take(4, "type"), "little") if flags & _TYPE else None
     time = decode_time(fields) if flags & _TIME else None
     if flags & _DURATION:
-        decode_float(fields, "duration")
+        fields.float32("duration")
     status = fields.u16("status") if flags & _STATUS else None
     if flags & _OBJECT:
         fields.take(4, "object id")
@@ -185,7 +184,7 @@ def _component(fields: Fields) -> Measured:
 
 
 def _number(type_: int, fields: Fields) -> Measured:
-    return Measured(type_, fields.u16("unit"), decode_float(fields, "value"))
+    return Measured(type_, fields.u16("unit"), fields.float32("value"))
 
 
 def encode(told: Observation, layout: Layout = Layout()) -> bytes:

@@ -58,11 +58,14 @@ class HealthSensor:
     manners: Manners = field(default_factory=Manners)
     records: list[tuple[int, Observation]] = field(default_factory=list[tuple[int, Observation]])
     next_number: int = 1
+    unconfirmed: Observation | None = None
+    """The newest, until its live packet is confirmed: nothing tells it live after that."""
 
     def store(self, told: Observation) -> None:
         """Remember it under the next number."""
         self.records.append((self.next_number, told))
         self.next_number += 1
+        self.unconfirmed = told if self.manners.live else None
 
     def live(self, told: Observation) -> Iterator[bytes]:
         """Packets of an observation as it is made."""
@@ -147,9 +150,9 @@ class HealthSensorPeer:
             answers = self._sensor.answers(data)
         elif channel == "control":
             answers = [("control", SUCCESS if data in {b"\x01", b"\x02"} else ERROR)]
-            if self._sensor.manners.live and data == b"\x01":
-                newest = [told for _, told in self._sensor.records[-1:]]
-                answers += [(LIVE, packet) for one in newest for packet in self._sensor.live(one)]
+            newest = self._sensor.unconfirmed
+            if newest is not None and data == b"\x01":
+                answers += [(LIVE, packet) for packet in self._sensor.live(newest)]
         for told, octets in answers:
             if told in self._subscribed:
                 yield Received(0.0, told, octets)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from drivers.gatt.health_sensor.codec import Layout, decode, encode, layout_of
+from drivers.gatt.health_sensor.gathering import LIVE
 from drivers.gatt.health_sensor.session import DRIVER
 from drivers.gatt.health_sensor.sim import HealthSensor, HealthSensorPeer, Manners, observed
 from drivers.gatt.health_sensor.values import ElapsedTime, time_of
@@ -29,7 +30,7 @@ _NOT_PERMITTED = 0x02
 
 
 class HealthSensorSpecimen:
-    """A cuff that keeps its memory. It knows no time that is no moment: a clock that was lost is an earlier timeline."""
+    """A cuff that stores all; one that tells its newest live does so until that is confirmed, as the profile says in doubt. It knows no time that is no moment: a clock that was lost is an earlier timeline."""
 
     def __init__(self, profile: Profile, clock: DeviceClock, manner: str) -> None:
         """Its memory is empty."""
@@ -49,7 +50,10 @@ class HealthSensorSpecimen:
         yield from self._peer.hear(command)
 
     def delivered(self, told: Received) -> None:
-        """Nothing: it keeps what it told."""
+        """Upon its last segment the newest is told live no more; what is stored stays."""
+        newest = self._sensor.unconfirmed
+        if told.channel == LIVE and newest and told.data == [*self._sensor.live(newest)][-1]:
+            self._sensor.unconfirmed = None
 
     def hung_up(self) -> None:
         """Subscriptions end with the link."""
@@ -69,8 +73,8 @@ class HealthSensorSpecimen:
 
     @property
     def remembered(self) -> int:
-        """Records in its memory."""
-        return len(self._sensor.records)
+        """Records in its memory, and the one that waits to be told live."""
+        return len(self._sensor.records) + (self._sensor.unconfirmed is not None)
 
     def _at_rest(self) -> HealthSensorPeer:
         return HealthSensorPeer(self._sensor, FACTS, lambda: time_of(self._clock.shows()))

@@ -74,6 +74,7 @@ UNITS: Mapping[int, str] = {
     3872: "mmHg", 3843: "kPa", 2720: "/min", 544: "%", 6048: "degC", 4416: "degF", 2130: "mg/dL",
     4722: "mmol/L", 4724: "mg/dL/min", 1731: "kg", 1760: "lb", 1952: "kg/m2", 4288: "Ohm",
 }  # fmt: skip
+RECORD = "record"
 _LIMITS: Mapping[object, Limit] = {Special.ABOVE: Limit.ABOVE, Special.BELOW: Limit.BELOW}
 
 
@@ -91,12 +92,19 @@ def reading(told: Observation, raw: bytes, record: int | None = None) -> Reading
         taken=taken,
         raw_time=told.time.text if told.time is not None and taken is None else None,
         offset=told.time.offset if told.time is not None and taken is not None else None,
-        sequence=record,
-        context={**context, **({} if told.status is None else {"status": f"0x{told.status:04x}"})},
+        context={**context, **dict(_beside(told, record))},
         slot=None if told.patient is None else f"{told.patient}",
         marks=frozenset(_marks(told, parts)),
         raw=raw,
     )
+
+
+def _beside(told: Observation, record: int | None) -> Iterator[tuple[str, str]]:
+    if told.status is not None:
+        yield "status", f"0x{told.status:04x}"
+    if record is not None:
+        # Told live it has none: the number makes no other measurement of it.
+        yield RECORD, str(record)
 
 
 def _named(told: Observation) -> tuple[str, Mapping[str, Measured], Mapping[str, str]] | None:

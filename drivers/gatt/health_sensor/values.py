@@ -1,4 +1,4 @@
-"""Values of health sensors both ways: FLOAT, and the 9 octets of Elapsed Time 0x2BF2. Pure; tables: README.md."""
+"""Values of health sensors both ways: FLOAT as it is written, and the 9 octets of Elapsed Time 0x2BF2. Pure; tables: README.md."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ _SPECIALS = {
     0x00800001: Special.RESERVED,
 }
 _CODES = {special: code for code, special in _SPECIALS.items()}
-_MANTISSA_BITS, _EXPONENT_BITS = 24, 8
+_MANTISSA_BITS = 24
 
 EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 a device's clock has no zone
 _TICKS, _UTC, _OFFSET_USED, _CURRENT = 0x01, 0x02, 0x10, 0x20
@@ -28,17 +28,11 @@ _TIME_OCTETS = 6
 QUARTER_HOUR_MIN = 15
 
 
-def decode_float(fields: Fields, what: str) -> Number:
-    """IEEE 11073 32-bit float; the exponent is kept, since it is the precision. Raises PeerError where it is cut."""
-    raw = int.from_bytes(fields.take(FLOAT_OCTETS, what), "little")
-    if special := _SPECIALS.get(raw):
-        return special
-    mantissa = _signed(raw & (1 << _MANTISSA_BITS) - 1, _MANTISSA_BITS)
-    return Decimal(mantissa).scaleb(_signed(raw >> _MANTISSA_BITS, _EXPONENT_BITS))
-
-
 def encode_float(value: Number) -> bytes:
-    """IEEE 11073 32-bit float with the digits that `value` has. Raises ValueError where it doesn't fit exactly."""
+    """IEEE 11073 32-bit float with the digits that `value` has, also with mantissas that the standard keeps free: sensors send them (`gateway.sdk` refuses those).
+
+    Raises ValueError where it doesn't fit exactly.
+    """
     if isinstance(value, Special):
         return _CODES[value].to_bytes(FLOAT_OCTETS, "little")
     sign, digits, exponent = value.as_tuple()
@@ -49,10 +43,6 @@ def encode_float(value: Number) -> bytes:
     if raw in _SPECIALS:
         raise ValueError(f"{value} is written as {_SPECIALS[raw].value}")
     return raw.to_bytes(FLOAT_OCTETS, "little")
-
-
-def _signed(raw: int, bits: int) -> int:
-    return raw - (1 << bits) if raw >> bits - 1 else raw
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,15 @@ from decimal import Decimal
 from typing import Literal
 
 from drivers.gatt.clocks import encode_stored_time
-from drivers.gatt.float32 import encode_float32, float32
-from gateway.sdk import Fields, Limit, Quantity, Reading, Special, StoredTime
+from gateway.sdk import (
+    Fields,
+    Limit,
+    Quantity,
+    Reading,
+    Special,
+    StoredTime,
+    encode_float,
+)
 
 KIND = "body_temperature"
 PART = "temperature"
@@ -50,7 +57,7 @@ def decode_measurement(data: bytes) -> Measurement:
     flags = fields.u8("flags")
     return Measurement(
         unit="degF" if flags & _FAHRENHEIT else "degC",
-        temperature=float32(fields, "temperature"),
+        temperature=fields.float32("temperature"),
         time=fields.date_time("time stamp") if flags & _TIME else None,
         site=fields.u8("temperature type") if flags & _SITE else None,
     )
@@ -63,7 +70,7 @@ def encode_measurement(told: Measurement) -> bytes:
         flags, tail = flags | _TIME, tail + encode_stored_time(told.time)
     if told.site is not None:
         flags, tail = flags | _SITE, tail + bytes((told.site,))
-    return bytes((flags,)) + encode_float32(told.temperature) + tail
+    return bytes((flags,)) + encode_float(told.temperature) + tail
 
 
 def decode_site(data: bytes) -> int:

@@ -56,9 +56,11 @@ def composition_frame(
     *,
     slot: int | None = None,
 ) -> bytes:
-    """The 0x2A9C octets of a body composition; without body fat it was not successful. Raises ValueError."""
+    """The 0x2A9C octets of a body composition; without body fat it was not successful. Raises ValueError, also for 0: that is no measurement."""
     shown = _numbers(parts)
     values = dict(raw_values(shown))
+    if stubs := sorted(name for name, raw in values.items() if not raw):
+        raise ValueError(f"{', '.join(stubs)} of 0: what was not measured stands so")
     return encode_composition(
         Composition(
             imperial=_is_imperial(shown),

@@ -106,6 +106,23 @@ class Bent:
             yield from (Received(at, "measurement", frame) for at, frame in self.live)
 
 
+@dataclass
+class Loses:
+    """A sensor whose n-th measurement never arrives."""
+
+    inner: Peer
+    lost: int
+    seen: int = 0
+
+    def hear(self, command: Subscribe | Write | Read) -> Iterator[Received | Refused]:
+        for answer in self.inner.hear(command):
+            if isinstance(answer, Received) and answer.channel == "measurement":
+                self.seen += 1
+                if self.seen == self.lost:
+                    continue
+            yield answer
+
+
 def values(readings: Sequence[Reading]) -> list[int]:
     parts = [one.parts["value"] for one in readings]
     return [int(part.number) for part in parts if isinstance(part, Quantity)]
@@ -162,6 +179,17 @@ def test_a_sensor_that_knows_less_is_read_all_the_same(manners: Manners) -> None
     bed.visit()
     bed.measure(103).visit()
     assert values(bed.told) == [100, 101, 102, 103]
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_a_sensor_that_counts_nothing_is_asked_twice_so_that_a_packet_lost_is_told_all_the_same(
+    lost: int,
+) -> None:
+    manners = Manners(counts=False)
+    bed = Bed(manners=manners, sensor=Sensor(PLAIN, start=STARTED)).measure(100, 101, 102)
+    bed.visit(Loses(bed.peer(), lost))
+
+    assert values(bed.told) == [100, 101, 102]
 
 
 def test_nothing_is_written_but_requests_for_records() -> None:

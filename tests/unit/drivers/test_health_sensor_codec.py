@@ -28,7 +28,6 @@ from drivers.gatt.health_sensor.codec import (
 from drivers.gatt.health_sensor.terms import NIBP, TERMS, UNITS, reading
 from drivers.gatt.health_sensor.values import (
     ElapsedTime,
-    decode_float,
     decode_time,
     encode_float,
     encode_time,
@@ -83,7 +82,7 @@ def test_there_are_vectors_of_every_sort() -> None:
 
 @pytest.mark.parametrize("name", of("FLOAT"))
 def test_floats_of_the_vectors(name: str) -> None:
-    told = decode_float(Fields(octets(name)), "it")
+    told = Fields(octets(name)).float32("it")
     assert told == number(VECTORS[name]["expected"]["value"])
     assert encode_float(told) == octets(name)
 

@@ -1,7 +1,7 @@
 """Visits to a generic health sensor: stored observations once, live ones at once, and what a sensor that numbers anew costs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -121,6 +121,15 @@ def test_a_live_observation_goes_to_disk_by_itself_before_what_is_stored() -> No
 def test_what_is_observed_live_and_stored_too_is_told_once() -> None:
     bed = Bed(HealthSensor(Manners(live=True))).store(95)
     assert values(list(bed.visit().readings)) == [95]
+
+
+def test_an_observation_reads_alike_whether_told_live_or_from_memory() -> None:
+    live = Bed().visit(Live(Bed().peer(), HealthSensor(), [spo2(95)])).readings
+    stored = Bed().store(95).visit().readings
+
+    assert stored[0].context["record"] == "1"
+    bare = [replace(one, context={}, raw=b"") for one in (*live, *stored)]
+    assert bare[0] == replace(bare[1], taken=bare[0].taken)
 
 
 def test_a_sensor_that_numbers_anew_is_read_from_its_beginning() -> None:

@@ -1,30 +1,22 @@
-"""The kit over a device that streams, and over one that keeps spot checks: what it lets pass, and drivers that it must not let pass."""
+"""The kit over a device that streams: drivers that it must not let pass. That ours passes: tests/kit/test_every_driver.py."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from drivers.gatt.heart_rate.codec import SUMMING, sample
 from drivers.gatt.heart_rate.subject import StrapSubject
-from drivers.gatt.streaming import Stream
+from drivers.gatt.streaming import Hearing, Stream, Values, follow
 from drivers.testing.case import Case
-from drivers.testing.judge import CHECKS, Result, hold
+from drivers.testing.judge import Result, hold
 from drivers.testing.subjects import cases
 from gateway.contract.authoring import PushDriver
 from gateway.contract.session import Driver, Reading, Received
-from gateway.sdk import Flow, FlowDriver, Opened, Subscribe, UnitInfo, wait
+from gateway.sdk import Flow, FlowDriver, Opened, Quantity, Subscribe, UnitInfo, wait
 
 (STRAP,) = cases("gatt.heart_rate", seed=1)
-(OXIMETER,) = cases("gatt.pulse_oximeter", seed=1)
-MOST = 60
-
-
-@pytest.mark.parametrize("name", CHECKS)
-@pytest.mark.parametrize("case", [STRAP, OXIMETER], ids=lambda case: case.profile.id)
-def test_our_drivers_hold(case: Case, name: str) -> None:
-    found = hold(replace(case, most=MOST), name)
-    assert found.good, f"{found.input}: {found.why}"
 
 
 def by(driver: Driver) -> Case:
@@ -73,3 +65,33 @@ def gathering(*, across_people: bool) -> FlowDriver:
 )
 def test_a_driver_that_would_misread_a_stream_is_caught(driver: Driver, check: str) -> None:
     assert hold(by(driver), check).result is Result.FAILED
+
+
+def blurred(values: Values) -> Mapping[str, Quantity]:
+    """The lowest is one that no sample showed, unless all are alike."""
+    rates = values["heart_rate"]
+    mean = Quantity(Decimal(sum(rates, Decimal()) // len(rates)), "/min")
+    return {**SUMMING.parts(values), "heart_rate_lowest": mean}
+
+
+def blurring() -> FlowDriver:
+    """One whose summaries are wrong only where samples differ."""
+
+    def visit(unit: UnitInfo, opened: Opened) -> Flow:
+        stream = Stream(replace(SUMMING, parts=blurred), unit.profile, raw=False)
+        yield Subscribe("measurement")
+
+        def hear(event: Received) -> Hearing:
+            return (yield from stream.hear(event, sample))
+
+        yield from follow(stream, {"measurement": hear}, unit.profile, opened)
+
+    return FlowDriver("gatt.heart_rate", visit)
+
+
+def test_a_summary_of_what_no_sample_showed_is_caught_where_a_sample_is_lost() -> None:
+    found = hold(by(blurring()), "mutations_lose_nothing")
+
+    assert found.result is Result.FAILED
+    assert "capture" in found.input
+    assert "which no packet showed" in (found.why or "")

@@ -339,3 +339,11 @@ def test_any_octets_give_a_reading_or_a_peer_error(data: bytes) -> None:
         except PeerError:
             continue
         assert told.raw == data
+
+
+@pytest.mark.parametrize("part", [Quantity(Decimal("0.0"), "%"), Quantity(Decimal(0), "%")])
+def test_a_scale_can_not_show_zero_where_that_says_that_nothing_was_measured(
+    part: Quantity,
+) -> None:
+    with pytest.raises(ValueError, match="body_fat of 0"):
+        composition_frame({"body_fat": part})

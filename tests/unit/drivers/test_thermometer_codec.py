@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.gatt.clocks import stored
-from drivers.gatt.float32 import MANTISSA_MAX, encode_float32, float32
 from drivers.gatt.thermometer.codec import (
     SITES,
     Measurement,
@@ -23,7 +22,7 @@ from drivers.gatt.thermometer.codec import (
     site_name,
 )
 from drivers.gatt.thermometer.sim import frame
-from gateway.contract.fields import Fields, Special, StoredTime
+from gateway.contract.fields import FLOAT_MANTISSA_MAX, Fields, Special, StoredTime, encode_float
 from gateway.contract.session import PeerError
 from gateway.model.quantity import Limit, Quantity
 
@@ -51,7 +50,7 @@ def of(name: str) -> bytes:
 
 @pytest.mark.parametrize("vector", FLOATS, ids=by_id)
 def test_floats_of_the_vectors(vector: dict[str, Any]) -> None:
-    assert float32(Fields(bytes.fromhex(vector["hex"])), "x") == number(vector["expected"]["value"])
+    assert Fields(bytes.fromhex(vector["hex"])).float32("x") == number(vector["expected"]["value"])
 
 
 @pytest.mark.parametrize("vector", WHOLE, ids=by_id)
@@ -149,7 +148,7 @@ def test_a_clock_that_was_never_set_costs_the_time_alone() -> None:
 @pytest.mark.parametrize("wrong", [Decimal("1E+200"), Decimal(8_388_606), Decimal("Infinity")])
 def test_a_number_that_the_field_cannot_hold_is_refused(wrong: Decimal) -> None:
     with pytest.raises(ValueError, match=r"FLOAT holds|no number"):
-        encode_float32(wrong)
+        encode_float(wrong)
 
 
 def test_a_unit_that_no_thermometer_has_is_refused() -> None:
@@ -159,7 +158,7 @@ def test_a_unit_that_no_thermometer_has_is_refused() -> None:
 
 NUMBERS = st.builds(
     lambda mantissa, exponent: Decimal(mantissa).scaleb(exponent),
-    st.integers(-MANTISSA_MAX, MANTISSA_MAX),
+    st.integers(-FLOAT_MANTISSA_MAX, FLOAT_MANTISSA_MAX),
     st.integers(-128, 127),
 ) | st.sampled_from(Special)
 TIMES = st.builds(
