@@ -205,7 +205,7 @@ def _raw_time(found: re.Match[str]) -> str:
 
 def _moment(raw_time: str) -> datetime | None:
     try:
-        return datetime.strptime(raw_time, "%Y-%m-%dT%H:%M:%S")  # noqa: DTZ007 a device's clock has no zone
+        return datetime.fromisoformat(raw_time)
     except ValueError:
         return None
 
