@@ -141,7 +141,7 @@ class Whole:
     def judge(self) -> list[Finding]:
         return judged(self.house, self.console())[0]
 
-    def arrived(self, within_s: float = 60) -> None:
+    def arrived(self, within_s: float = 120) -> None:
         """Wait until the ward has measured all, and all of it is in the series."""
         self.until("the ward to fall quiet", lambda: self.truth().quiet, 90)
         self.until("the box to be empty", lambda: self.status()["pending"] == 0, within_s)

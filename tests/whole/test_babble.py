@@ -72,7 +72,7 @@ class Babbler:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_serial_line_that_babbles_costs_the_other_devices_nothing(whole) -> None:
     babbler = Babbler()
     whole.start_broker("iotcore")
@@ -93,7 +93,7 @@ def test_a_serial_line_that_babbles_costs_the_other_devices_nothing(whole) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_cuff_that_indicates_garbage_is_named_and_its_frames_are_kept(whole) -> None:
     whole.start_broker("iotcore")
     ward = whole.house.ward

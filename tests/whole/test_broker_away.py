@@ -39,7 +39,7 @@ def test_an_outbox_row_that_vanishes_while_the_broker_is_away_is_named(whole) ->
     whole.bind_everybody()
     whole.end("broker")
     whole.until("the ward to fall quiet", lambda: whole.truth().quiet, 60)
-    whole.until("the box to hold everything", lambda: holds_all(whole), 60)
+    whole.until("the box to hold everything", lambda: holds_all(whole), 120)
     whole.end("edge")
     whole.lose_one_pending_row()
 
