@@ -13,7 +13,7 @@ OTHER = "box-2"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_meter_read_by_two_boxes_is_stored_once_and_alarms_once(whole) -> None:
     whole.start_broker("iotcore")
     whole.start_ward("--scenario", "demo", "--seconds", "8")
