@@ -71,7 +71,11 @@ def gather(driver: str) -> Submission:
     """All that a reviewer needs of an installed driver. Raises ConfigError: also for a failed check, or an identity in it."""
     report = judged(driver)
     if not report.good:
-        failed = ", ".join(one.check for one in report.findings if not one.good)
+        failed = "; ".join(
+            f"{one.check} with {one.profile} ({one.input}: {one.why})"
+            for one in report.findings
+            if not one.good
+        )
         raise ConfigError(
             driver,
             "checks",

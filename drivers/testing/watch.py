@@ -1,5 +1,6 @@
 """Watches what a driver calls while it answers: clocks, chance, files, sockets, threads, the environment. Judges only what was run."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from random import Random
@@ -56,14 +57,19 @@ class _WatchedSession:
 
 
 class _Watching:
+    """The collector waits meanwhile: it would run another's finalizers under the driver's frames."""
+
     def __init__(self, found: Found) -> None:
-        self._found, self._before = found, sys.getprofile()
+        self._found, self._before, self._collects = found, sys.getprofile(), gc.isenabled()
 
     def __enter__(self) -> None:
+        gc.disable()
         sys.setprofile(self._look)
 
     def __exit__(self, *_raised: object) -> None:
         sys.setprofile(self._before)
+        if self._collects:
+            gc.enable()
 
     def _look(self, frame: FrameType, event: str, told: object) -> None:
         match event:

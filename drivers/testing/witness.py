@@ -47,7 +47,7 @@ def _said(process: "subprocess.Popen[str]") -> str:
             said, complaint = process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            return f"nothing within {PATIENCE_S} s"
+            return f"failed: nothing said within {PATIENCE_S} s"
     return said if process.returncode == 0 else f"failed: {complaint[-400:]}"
 
 
