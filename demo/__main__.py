@@ -154,8 +154,10 @@ class Demo:
         log = self.running.vitalgate("ingest", "ingest", "run", "--settings", str(self.house.cloud))
         self.running.until("the console", lambda: "/enter/" in log.read_text(), READY_S)
         first = next(word for word in log.read_text().split() if "/enter/" in word)
+        # A link that the terminal's width cuts in two can't be followed.
         self.terminal.print(
-            f"console   {first}   (opens once; `vitalgate ingest link` makes another)"
+            f"console   {first}   (opens once; `vitalgate ingest link` makes another)",
+            soft_wrap=True,
         )
         return enter(self.house, self.running)
 

@@ -14,6 +14,7 @@ from gateway.model.observation import Observation
 DETAILED_MAX = 1_000  # newest readings that are looked up in the journal for digits and marks
 IN_GLUCOSE_UNIT = (GLUCOSE.name, CONTINUOUS_GLUCOSE.name)  # drawn in the unit that the reader chose
 EVER_US = 100 * 366 * DAY_US
+USUAL_DAYS, SHORT_DAYS = 30, 7  # who was measured for less than the short ones is shown whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart. `start` and `end` are POSIX seconds; `band` is None for a kind without one; `away` says that the time series can't be read now."""
+    """A chart of so many `days`, 0 for all. `start` and `end` are POSIX seconds; `band` is None for a kind without one; `away` says that the time series can't be read now."""
 
     kind: str
+    days: int
     unit: str
     start: float
     end: float
@@ -55,12 +57,18 @@ class Chart:
 
 
 def build_chart(
-    views: RecordsViews, trends: Trends, viewer: Viewer, *, patient: str, kind: str, days: int
+    views: RecordsViews,
+    trends: Trends,
+    viewer: Viewer,
+    *,
+    patient: str,
+    kind: str,
+    days: int | None,
 ) -> Chart:
-    """One person's readings of one kind over so many days; 0 is all there are. `kind` is one of LIMITS."""
+    """One person's readings of one kind over so many days; 0 is all there are, None what suits them. `kind` is one of LIMITS."""
     now_us = viewer.times.now_us
+    days, points = _reaching(trends, kind, patient, now_us, days)
     reach_us = days * DAY_US if days else EVER_US
-    points = trends.points(kind, patient, now_us - reach_us, now_us + FUTURE_US)
     wanted = [str(point.fields.get("key")) for point in points[-DETAILED_MAX:]]
     told = {
         key: placed.row.observation(placed.position) for key, placed in views.places(wanted).items()
@@ -71,6 +79,7 @@ def build_chart(
     first_us = min((point.time_us for point in points), default=now_us)
     return Chart(
         kind=kind,
+        days=days,
         unit=unit_name(unit),
         start=(first_us if days == 0 else now_us - reach_us) / 1e6,
         end=max(now_us, *(point.time_us for point in points)) / 1e6 if points else now_us / 1e6,
@@ -85,6 +94,22 @@ def build_chart(
         ],
         away=trends.away,
     )
+
+
+def _reaching(
+    trends: Trends, kind: str, patient: str, now_us: int, days: int | None
+) -> tuple[int, Sequence[Point]]:
+    def within(days: int) -> Sequence[Point]:
+        reach_us = days * DAY_US if days else EVER_US
+        return trends.points(kind, patient, now_us - reach_us, now_us + FUTURE_US)
+
+    if days is not None:
+        return days, within(days)
+    usual = within(USUAL_DAYS)
+    if not usual or usual[0].time_us < now_us - SHORT_DAYS * DAY_US:
+        return USUAL_DAYS, usual
+    everything = within(0)
+    return (0, everything) if len(everything) == len(usual) else (USUAL_DAYS, usual)
 
 
 def _unit(kind: str, viewer: Viewer, told: Sequence[Observation]) -> str:

@@ -23,8 +23,7 @@ from cloud_ingest.console.worklist import build_worklist
 from cloud_ingest.stores.records.views import RecordsViews
 from gateway.runtime.clock import Clock, iso
 
-CHART_DAYS = 30
-Days = Annotated[int, Query(ge=0, le=3_660)]
+Days = Annotated[int | None, Query(ge=0, le=3_660)]
 YEAR_S = 365 * 86_400
 # Messages that the script needs to keep ages and the connection's state in words.
 SCRIPT_WORDS = (
@@ -186,7 +185,7 @@ def charts(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/chart")
 
     @router.get("/{patient}/{kind}")
-    def chart(request: Request, patient: str, kind: str, days: Days = CHART_DAYS) -> Chart:
+    def chart(request: Request, patient: str, kind: str, days: Days = None) -> Chart:
         viewer = desk.viewer(request)
         return build_chart(
             desk.views, desk.trends, viewer, patient=patient, kind=_kind(kind), days=days

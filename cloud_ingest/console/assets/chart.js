@@ -112,11 +112,12 @@ window.VitalgateChart = (() => {
   }
 
   async function draw(figure) {
-    const days = figure.dataset.days || "30";
-    const answer = await fetch(figure.dataset.src + "?days=" + days, { headers: { Accept: "application/json" } });
+    const asked = figure.dataset.days ? "?days=" + figure.dataset.days : "";
+    const answer = await fetch(figure.dataset.src + asked, { headers: { Accept: "application/json" } });
     if (!answer.ok) return;
     const chart = await answer.json(), box = figure.querySelector(".plot"), readout = figure.querySelector(".readout");
     if (!box.isConnected) return;
+    figure.querySelectorAll("button[data-days]").forEach((one) => one.setAttribute("aria-pressed", String(Number(one.dataset.days) === chart.days)));
     const dots = chart.dots;
     const plot = new uPlot(options(box, chart, readout), [dots.map((d) => d.at), dots.map((d) => d.low), dots.map((d) => d.high)]);
     box.replaceChildren(plot.root);

@@ -220,7 +220,6 @@
     if (days && days.tagName === "BUTTON") {
       const figure = days.closest("figure");
       figure.dataset.days = days.dataset.days;
-      figure.querySelectorAll("button[data-days]").forEach((one) => one.setAttribute("aria-pressed", String(one === days)));
       VitalgateChart.draw(figure);
     }
     if (target.closest('[data-do="keys"]')) $("keys").showModal();

@@ -163,7 +163,8 @@ async def test_a_late_finding_stands_apart_and_says_that_nobody_was_paged(page: 
 async def test_a_value_off_the_scale_and_a_time_that_nobody_knows_are_said(page: Site) -> None:
     told = await page.text("/fragments/work")
     assert re.search(
-        r"LO \(< 20\) mg/dL high glucose < 54 mg/dL · default limit \(ADA\) time unknown", told
+        r"LO \(< 20\) mg/dL high priority glucose < 54 mg/dL · default limit \(ADA\) time unknown",
+        told,
     )
 
 
@@ -348,6 +349,22 @@ async def test_a_chart_holds_pairs_limits_flags_and_what_is_not_the_person_s(
         metric["limits"][0]["at"],
         metric["dots"][-1]["low"],
     ) == ("mmol/L", [3.9, 10.0], 3.0, 2.8)
+
+
+@pytest.mark.parametrize(("first_days_ago", "shown"), [(0, 0), (6, 0), (8, 30), (60, 30)])
+async def test_who_was_measured_for_less_than_a_week_is_charted_whole(
+    empty: Site, first_days_ago: int, shown: int
+) -> None:
+    wang = empty.ward.person("Wang Fang", "1954-05-02", "", "cuff-1")
+    for days in {first_days_ago, 0}:
+        at = w.NOW - timedelta(days=days, minutes=5)
+        empty.ward.send(w.observation("cuff-1", "blood_pressure", w.pressure(121, 78), at))
+    empty.ward.project()
+
+    chart = (await empty.client.get(f"/chart/{wang}/blood_pressure")).json()
+
+    assert chart["days"] == shown
+    assert len(chart["dots"]) == (1 if first_days_ago in (0, 60) else 2)
 
 
 @pytest.mark.parametrize(
