@@ -100,11 +100,14 @@ def decode_battery_status(data: bytes) -> BatteryStatus:
     flags, power = fields.u8("flags"), fields.u16("power state")
     if flags & 1:
         fields.u16("identifier")
+    level = fields.u8("battery level") if flags & 2 else None
+    if flags & 4:
+        fields.u8("additional status")
     return BatteryStatus(
         present=bool(power & 1),
         wired=_POWERED[power >> 1 & 3],
         charge=_CHARGE[power >> 7 & 3],
-        level=fields.u8("battery level") if flags & 2 else None,
+        level=level,
     )
 
 
