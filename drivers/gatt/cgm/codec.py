@@ -96,12 +96,13 @@ class Start:
 
 def decode_feature(data: bytes) -> Feature:
     """Read 0x2AA8, always 6 octets. Its CRC counts only where it announces that; else the field is a filler. Raises PeerError."""
+    if len(data) != FEATURE_OCTETS:
+        raise PeerError(f"feature has {len(data)} octets; {FEATURE_OCTETS} are due")
     fields = Fields(data)
     bits = int.from_bytes(fields.take(3, "feature bits"), "little")
     both = fields.u8("type and location")
-    fields.u16("CRC")
     if bits & E2E_CRC:
-        unsealed(data[:FEATURE_OCTETS], "feature")
+        unsealed(data, "feature")
     return Feature(bits, both & 0x0F, both >> 4)
 
 
