@@ -81,8 +81,9 @@ def decode_pnp(data: bytes) -> PnpId:
 
 
 def decode_text(data: bytes) -> str:
-    """UTF-8 without padding and without what can't be printed."""
-    text = data.decode("utf-8", errors="backslashreplace")
+    """UTF-8 without padding and without what can't be printed. It ends at a NUL: what a device left behind it is no name."""
+    told, _, _ = data.lstrip(b"\0").partition(b"\0")
+    text = told.decode("utf-8", errors="backslashreplace")
     return "".join(letter for letter in text if letter.isprintable()).strip()
 
 

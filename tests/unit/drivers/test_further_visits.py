@@ -10,7 +10,7 @@ import pytest
 
 from device_profiles.loader import load_profiles
 from drivers.gatt import racp
-from drivers.gatt.device_information import decode_battery_status
+from drivers.gatt.device_information import decode_battery_status, decode_text
 from drivers.gatt.device_time import DeviceTime, LocalTime
 from drivers.gatt.glucose.session import DRIVER as METERS
 from drivers.gatt.glucose.session import LATE_CONTEXT_S
@@ -155,6 +155,13 @@ def test_a_flagged_octet_of_a_battery_status_that_is_cut_condemns_it() -> None:
     with pytest.raises(PeerError):
         decode_battery_status(bytes.fromhex("040100"))
     assert decode_battery_status(bytes.fromhex("04010005")).level is None
+
+
+@pytest.mark.parametrize(
+    "octets", [b"5181100001", b"5181100001\0", b"5181100001\0\0BLE\xff", b"\0 5181100001 "]
+)
+def test_what_stands_behind_the_end_of_a_text_names_no_other_device(octets: bytes) -> None:
+    assert decode_text(octets) == "5181100001"
 
 
 KETONE, ITS_CONTEXT = bytes.fromhex("1B0200EA07011C0B1209000008B0110000"), bytes.fromhex("02020006")
