@@ -12,6 +12,8 @@ from device_profiles.loader import load_profiles
 from drivers.gatt import racp
 from drivers.gatt.device_information import decode_battery_status, decode_text
 from drivers.gatt.device_time import DeviceTime, LocalTime
+from drivers.gatt.glucose.codec import decode_measurement
+from drivers.gatt.glucose.codec import reading as meters_reading
 from drivers.gatt.glucose.session import DRIVER as METERS
 from drivers.gatt.glucose.session import LATE_CONTEXT_S
 from drivers.gatt.health_sensor.codec import Measured, numeric
@@ -36,6 +38,7 @@ from gateway.contract.session import (
     UnitInfo,
     Write,
 )
+from gateway.contract.stamping import is_trusted
 from gateway.contract.visit import Ending
 
 PROFILES = load_profiles()
@@ -162,6 +165,23 @@ def test_a_flagged_octet_of_a_battery_status_that_is_cut_condemns_it() -> None:
 )
 def test_what_stands_behind_the_end_of_a_text_names_no_other_device(octets: bytes) -> None:
     assert decode_text(octets) == "5181100001"
+
+
+@pytest.mark.parametrize("offset", ["FF7F", "0080"], ids=["overrun", "underrun"])
+@pytest.mark.parametrize("has_pair", [True, False])
+def test_a_record_whose_users_time_is_out_of_reach_is_named_and_not_dated(
+    offset: str, *, has_pair: bool
+) -> None:
+    # Base time and offset give user's time; an overrun says that it is not known (protocols.md, 3 and 13.7).
+    raw = bytes.fromhex(f"031800EA07030D060509{offset}65B011")
+    told = meters_reading(decode_measurement(raw), raw)
+    pair = ClockPair(NOW.timestamp(), NOW.replace(tzinfo=None)) if has_pair else None
+
+    moment = moment_of(told, METER, Arrival(NOW, ZoneInfo("UTC")), pair)
+
+    assert (moment.known, moment.utc) == (False, "2026-03-14T07:05:09.000Z")
+    assert is_trusted(told, METER)
+    assert moment_of(replace(told, marks=frozenset()), METER, Arrival(NOW, ZoneInfo("UTC")), pair).known  # fmt: skip
 
 
 KETONE, ITS_CONTEXT = bytes.fromhex("1B0200EA07011C0B1209000008B0110000"), bytes.fromhex("02020006")
