@@ -21,7 +21,7 @@ from edge.clock_history import (
 )
 from gateway.contract.profile import ClockRule, Profile
 from gateway.contract.session import Reading
-from gateway.contract.stamping import is_trusted
+from gateway.contract.stamping import is_dated
 from gateway.model.observation import Moment, TimeMethod
 from gateway.runtime.clock import iso
 
@@ -130,7 +130,7 @@ def _resolve(
     reading: Reading, profile: Profile, arrival: Arrival, memory: ClockMemory
 ) -> _Resolved | None:
     """By the stretch in which it was stored; where several can have been, by the likeliest, within an interval over all."""
-    if not is_trusted(reading, profile):
+    if not is_dated(reading, profile):
         return None
     found = list(_ways(reading, profile, arrival, memory))
     # Where none can be, something happened that no visit saw: the interval then says how little is known.
@@ -230,7 +230,7 @@ def _likelihood(stretch: Stretch, at_s: float) -> float:
 
 
 def _assume(reading: Reading, profile: Profile, arrival: Arrival) -> _Resolved | None:
-    if not is_trusted(reading, profile):
+    if not is_dated(reading, profile):
         return None
     try:
         # Fold 0 and 1 differ where the clock was put back (twice this time) or forward (never this time).
@@ -246,7 +246,7 @@ def _assume(reading: Reading, profile: Profile, arrival: Arrival) -> _Resolved |
 
 
 def _local(reading: Reading) -> datetime:
-    assert reading.taken is not None  # only then it is trusted
+    assert reading.taken is not None  # only then it dates anything
     return reading.taken + (reading.offset or timedelta())
 
 

@@ -28,6 +28,7 @@ from gateway.contract.framing import FrameReader, Framing, LineFramed
 from gateway.contract.profile import Profile
 from gateway.contract.session import (
     CONTRACT,
+    OFFSET_UNKNOWN,
     Closed,
     Command,
     Driver,
@@ -56,6 +57,7 @@ from gateway.model.quantity import Limit, Quantity
 
 __all__ = [
     "CONTRACT",
+    "OFFSET_UNKNOWN",
     "Asker",
     "Asking",
     "Between",

@@ -81,8 +81,9 @@ def decode_pnp(data: bytes) -> PnpId:
 
 
 def decode_text(data: bytes) -> str:
-    """UTF-8 without padding and without what can't be printed."""
-    text = data.decode("utf-8", errors="backslashreplace")
+    """UTF-8 without padding and without what can't be printed. It ends at a NUL: what a device left behind it is no name."""
+    told, _, _ = data.lstrip(b"\0").partition(b"\0")
+    text = told.decode("utf-8", errors="backslashreplace")
     return "".join(letter for letter in text if letter.isprintable()).strip()
 
 
@@ -100,11 +101,14 @@ def decode_battery_status(data: bytes) -> BatteryStatus:
     flags, power = fields.u8("flags"), fields.u16("power state")
     if flags & 1:
         fields.u16("identifier")
+    level = fields.u8("battery level") if flags & 2 else None
+    if flags & 4:
+        fields.u8("additional status")
     return BatteryStatus(
         present=bool(power & 1),
         wired=_POWERED[power >> 1 & 3],
         charge=_CHARGE[power >> 7 & 3],
-        level=fields.u8("battery level") if flags & 2 else None,
+        level=level,
     )
 
 

@@ -13,7 +13,7 @@ from gateway.sdk import Fields, PeerError
 EPOCH_1900 = datetime(1900, 1, 1)  # noqa: DTZ001 a device's clock has no zone
 EPOCH_2000 = datetime(2000, 1, 1)  # noqa: DTZ001 the same
 QUARTER = timedelta(minutes=15)
-ZONE_UNKNOWN = -128
+ZONE_QUARTERS = range(-48, 57)  # -128: not known; others are reserved
 DST_UNKNOWN = 255
 
 FEATURES: Mapping[int, str] = {
@@ -76,12 +76,17 @@ class DeviceTime:
 
     @property
     def shown(self) -> datetime | None:
-        """What the display shows (naive): the user's timeline, else base time with zone and daylight saving. None at a time fault."""
+        """What the display shows (naive): the user's timeline, else base time with zone and daylight saving.
+
+        None at a time fault, and where zone or daylight saving isn't known: by a guess all records would be off by it.
+        """
         if "time_fault" in self.status:
             return None
         if self.user is not None:
             return self.user
-        return self.base + (self.local.zone or timedelta()) + (self.local.dst or timedelta())
+        if self.local.zone is None or self.local.dst is None:
+            return None
+        return self.base + self.local.zone + self.local.dst
 
 
 def decode_local_time(data: bytes) -> LocalTime:
@@ -137,5 +142,5 @@ def encode_device_time(moment: datetime, zone: timedelta, *, sealed: bool) -> by
 def _local(fields: Fields) -> LocalTime:
     zone, dst = fields.i8("time zone"), DST_QUARTERS.get(fields.u8("DST offset"))
     return LocalTime(
-        None if zone == ZONE_UNKNOWN else zone * QUARTER, None if dst is None else dst * QUARTER
+        zone * QUARTER if zone in ZONE_QUARTERS else None, None if dst is None else dst * QUARTER
     )

@@ -10,6 +10,9 @@ from gateway.model.quantity import Limit, Quantity
 
 CONTRACT = 0
 
+OFFSET_UNKNOWN = "offset_unknown"
+"""The mark of a reading whose device says that user's time differs from `taken`, and not by how much: it names the record, and does not date it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from gateway.contract.profile import Profile
-from gateway.contract.session import Reading
+from gateway.contract.session import OFFSET_UNKNOWN, Reading
 from gateway.model.identity import Scheme, Stamp
 
 YEAR_MIN = 1582  # the first that the Bluetooth and ISO/IEEE date formats know
@@ -18,6 +18,11 @@ def is_trusted(reading: Reading, profile: Profile) -> bool:
         return False
     span = timedelta(seconds=profile.identity.reset_span_s)
     return not any(timedelta() <= taken - epoch <= span for epoch in profile.identity.reset_epochs)
+
+
+def is_dated(reading: Reading, profile: Profile) -> bool:
+    """Whether the stored time may also say when it was: not where only the device knows how far that is from user's time."""
+    return is_trusted(reading, profile) and OFFSET_UNKNOWN not in reading.marks
 
 
 def scheme_of(reading: Reading, profile: Profile) -> Scheme:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +191,9 @@ async def test_a_health_sensors_session_is_read_as_it_says(air: Air) -> None:
     by_time = sorted(rows(told.readings), key=str)
     assert by_time == sorted(SESSION["result"]["readings"], key=str)
     assert len(set(keys(told.readings, PROFILE))) == len(told.readings)
-    assert told.clocks == [datetime(2026, 3, 14, 7, 5, 9)]
+    # Its clock tells UTC, and an hour's offset: observations are held beside it in user's time.
+    assert told.clocks == [datetime(2026, 3, 14, 8, 5, 9)]
+    assert {one.offset for one in told.readings} == {timedelta(hours=1)}
     reached = read_cursor(told.cursor)
     assert reached is not None
     assert reached.record == 12

@@ -61,9 +61,12 @@ def _cuffs_row(told: Mapping[str, Any]) -> dict[str, Any]:
         marks.add("not_available:mean_arterial_pressure")
     if told.get("pulse_rate_range") == "above_upper_limit":
         marks.add("pulse_above_range")
+    user = told.get("user_id")
+    if user is None and "user_id" in told:
+        marks.add("unknown_user")
     return {
         "kind": told["kind"], "time": told["time"], "unit": told["unit"],
-        "slot": str(told["user_id"]) if "user_id" in told else None, "marks": sorted(marks),
+        "slot": None if user is None else str(user), "marks": sorted(marks),
         **{ours: float(told[name]) for name, ours in _PARTS.items() if told.get(name) is not None},
     }  # fmt: skip
 

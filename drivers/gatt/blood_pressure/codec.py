@@ -18,6 +18,8 @@ from gateway.sdk import (
 
 KIND = "blood_pressure"
 UNKNOWN_USER = 0xFF
+UNKNOWN_USER_MARK = "unknown_user"
+"""The cuff knows users, and not who this was. Without it the reading is like one of a cuff that has no users."""
 
 Number = Decimal | Special
 Unit = Literal["mmHg", "kPa"]
@@ -91,6 +93,8 @@ def reading_of(told: Measurement, raw: bytes) -> Reading:
     """A measurement as a reading; `raw` is the frame it came in."""
     parts: dict[str, Quantity | Limit] = {}
     marks = set(_status_marks(told.status or 0))
+    if told.user == UNKNOWN_USER:
+        marks.add(UNKNOWN_USER_MARK)
     for name, number, unit in _numbers(told):
         if number in _LIMITS:
             parts[name] = _LIMITS[number]

@@ -1,7 +1,6 @@
 """What the cuff brings to the conformance kit: a cuff on a radio that confirms, and samples. Pure; no check stands here."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from drivers.gatt.blood_pressure.codec import (
@@ -11,29 +10,9 @@ from drivers.gatt.blood_pressure.codec import (
 )
 from drivers.gatt.blood_pressure.session import DRIVER, MEASUREMENT
 from drivers.gatt.blood_pressure.sim import measured
-from drivers.gatt.clocks import (
-    decode_current_time,
-    decode_date_time,
-    encode_current_time,
-    stored,
-)
+from drivers.gatt.subject import BONDED, Indicating, IndicatingSpecimen
 from drivers.testing.subject import Act, DeviceClock
-from gateway.sdk import (
-    Driver,
-    PeerError,
-    Profile,
-    Quantity,
-    Read,
-    Received,
-    Refused,
-    StoredTime,
-    Subscribe,
-    Write,
-    encode_date_time,
-)
-
-BONDED = "bonded"
-"""It remembers the subscription of an earlier visit, and tells as soon as it is connected."""
+from gateway.sdk import Driver, Profile, Quantity, StoredTime
 
 FACTS: Mapping[str, bytes] = {
     "serial_number": b"5181100001\0",
@@ -43,92 +22,16 @@ FACTS: Mapping[str, bytes] = {
     "system_id": bytes.fromhex("debc9afeff563412"),
     "battery": b"\x42",
 }
-_CLOCKS = {
-    "date_time": (encode_date_time, decode_date_time),
-    "current_time": (encode_current_time, decode_current_time),
-}
-_NOT_PERMITTED, _OUT_OF_RANGE = 0x02, 0xFF
 
 
-class CuffSpecimen:
-    """A cuff that forgets each record as its indication is confirmed."""
+def cuff(encode: Callable[[Measurement], bytes]) -> Indicating:
+    """A cuff by the frames that it sends."""
 
-    def __init__(
-        self,
-        profile: Profile,
-        clock: DeviceClock,
-        *,
-        bonded: bool,
-        encode: Callable[[Measurement], bytes] = encode_measurement,
-    ) -> None:
-        """Its memory is empty. `encode`: the frames that it sends."""
-        self._channels, self._clock, self._bonded = profile.channels, clock, bonded
-        self._encode = encode
-        self._kept: deque[bytes] = deque()
-        self._under_way = 0
-
-    def speak(self) -> Iterable[Received]:
-        """A bonded cuff tells at once."""
-        return self._tell() if self._bonded else ()
-
-    def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
-        """Facts, the clock, and upon the subscription its memory, oldest first."""
-        match command:
-            case Subscribe(channel) if channel == MEASUREMENT:
-                yield from self._tell()
-            case Read(channel) if channel in self._channels and channel in FACTS:
-                yield Received(0.0, channel, FACTS[channel])
-            case Read(channel) if channel in self._channels and channel in _CLOCKS:
-                encode, _ = _CLOCKS[channel]
-                yield Received(0.0, channel, encode(self._clock.shows()))
-            case Write(channel, data) if channel in self._channels and channel in _CLOCKS:
-                if not self._set(channel, data):
-                    yield Refused(0.0, command, _OUT_OF_RANGE)
-            case _:
-                yield Refused(0.0, command, _NOT_PERMITTED)
-
-    def delivered(self, told: Received) -> None:
-        """The record is gone."""
-        if told.channel == MEASUREMENT and self._kept and self._kept[0] == told.data:
-            self._kept.popleft()
-            self._under_way -= 1
-
-    def hung_up(self) -> None:
-        """What was not confirmed is told again."""
-        self._under_way = 0
-
-    def measure(self, act: Act) -> None:
-        """Raises ValueError for what the characteristic can't hold."""
-        moment = stored(self._clock.shows())
-        if act.raw_time is not None:
-            moment = StoredTime(None, act.raw_time)
+    def frame(act: Act, time: StoredTime) -> bytes:
         slot = None if act.slot is None else int(act.slot)
-        self._kept.append(self._encode(measured(act.parts, moment, slot=slot, marks=act.marks)))
+        return encode(measured(act.parts, time, slot=slot, marks=act.marks))
 
-    def reset_battery(self) -> None:
-        """Its memory is kept."""
-        self._clock.reset()
-
-    @property
-    def remembered(self) -> int:
-        """Records that no radio has confirmed."""
-        return len(self._kept)
-
-    def _tell(self) -> Iterable[Received]:
-        waiting = list(self._kept)[self._under_way :]
-        self._under_way = len(self._kept)
-        for octets in waiting:
-            yield Received(0.0, MEASUREMENT, octets)
-
-    def _set(self, channel: str, data: bytes) -> bool:
-        _, decode = _CLOCKS[channel]
-        try:
-            given = decode(data)
-        except PeerError:
-            return False
-        if given is not None:
-            self._clock.set(given)
-        return given is not None
+    return Indicating(MEASUREMENT, frame, FACTS)
 
 
 class CuffSubject:
@@ -136,9 +39,9 @@ class CuffSubject:
 
     driver: Driver = DRIVER
 
-    def specimen(self, profile: Profile, clock: DeviceClock, manner: str) -> CuffSpecimen:
+    def specimen(self, profile: Profile, clock: DeviceClock, manner: str) -> IndicatingSpecimen:
         """A cuff; `bonded` is the other manner."""
-        return CuffSpecimen(profile, clock, bonded=manner == BONDED)
+        return IndicatingSpecimen(profile, clock, cuff(encode_measurement), bonded=manner == BONDED)
 
     def sample(self, number: int, unit: str) -> Act:
         """Every third without a pulse, every fourth without a mean, every other with a user, every fifth with a mark."""

@@ -7,11 +7,12 @@ their octets says is of two measurements.
 from decimal import Decimal
 
 from drivers.gatt.body_composition.session import DRIVER
+from drivers.gatt.subject import BONDED, Indicating, IndicatingSpecimen
 from drivers.gatt.weight_scale.codec import decode_weighing, encode_weighing
 from drivers.gatt.weight_scale.composition import decode_composition, encode_composition
 from drivers.gatt.weight_scale.session import COMPOSITION
 from drivers.gatt.weight_scale.sim import composition_frame
-from drivers.gatt.weight_scale.subject import BONDED, ScaleSpecimen
+from drivers.gatt.weight_scale.subject import VALUES
 from drivers.testing.subject import Act, DeviceClock
 from gateway.sdk import Driver, PeerError, Profile, Quantity, StoredTime
 
@@ -21,9 +22,10 @@ class CompositionSubject:
 
     driver: Driver = DRIVER
 
-    def specimen(self, profile: Profile, clock: DeviceClock, manner: str) -> ScaleSpecimen:
+    def specimen(self, profile: Profile, clock: DeviceClock, manner: str) -> IndicatingSpecimen:
         """A scale; `bonded` is the other manner."""
-        return ScaleSpecimen(profile, clock, COMPOSITION, _frame, bonded=manner == BONDED)
+        kind = Indicating(COMPOSITION, _frame, VALUES)
+        return IndicatingSpecimen(profile, clock, kind, bonded=manner == BONDED)
 
     def sample(self, number: int, unit: str) -> Act:
         """Upwards; every third with all that there is, every other with a user."""

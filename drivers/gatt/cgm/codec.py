@@ -22,6 +22,7 @@ E2E_CRC = 0x1000
 FEATURE_OCTETS, STATUS_OCTETS, START_OCTETS, RUN_TIME_OCTETS = 6, 5, 9, 2
 
 ZONE_UNKNOWN, DST_UNKNOWN = -128, 255
+ZONE_QUARTERS = range(-48, 57)  # others are reserved
 QUARTER_HOUR_MIN = 15
 DST_MIN: Mapping[int, int] = {0: 0, 2: 30, 4: 60, 8: 120}
 OFFSET_END = 0x10000
@@ -78,7 +79,7 @@ class Start:
     @property
     def ahead(self) -> timedelta | None:
         """How far local time is ahead of UTC, if that is told."""
-        if self.zone == ZONE_UNKNOWN or self.dst not in DST_MIN:
+        if self.zone not in ZONE_QUARTERS or self.dst not in DST_MIN:
             return None
         return timedelta(minutes=self.zone * QUARTER_HOUR_MIN + DST_MIN[self.dst])
 
@@ -95,12 +96,13 @@ class Start:
 
 def decode_feature(data: bytes) -> Feature:
     """Read 0x2AA8, always 6 octets. Its CRC counts only where it announces that; else the field is a filler. Raises PeerError."""
+    if len(data) != FEATURE_OCTETS:
+        raise PeerError(f"feature has {len(data)} octets; {FEATURE_OCTETS} are due")
     fields = Fields(data)
     bits = int.from_bytes(fields.take(3, "feature bits"), "little")
     both = fields.u8("type and location")
-    fields.u16("CRC")
     if bits & E2E_CRC:
-        unsealed(data[:FEATURE_OCTETS], "feature")
+        unsealed(data, "feature")
     return Feature(bits, both & 0x0F, both >> 4)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from drivers.gatt.clocks import encode_stored_time
 from drivers.gatt.glucose.context import Context, Number, in_words
 from gateway.sdk import (
+    OFFSET_UNKNOWN,
     Fields,
     Limit,
     Quantity,
@@ -174,7 +175,7 @@ def _marks(told: Measurement, part: Quantity | Limit | None) -> Iterator[str]:
         # Roche sends it for "not listed" (README): no reason to keep an alarm from a patient.
         yield "control_location"
     if told.offset_min in (OFFSET_OVERRUN, OFFSET_UNDERRUN):
-        yield "offset_unknown"
+        yield OFFSET_UNKNOWN
 
 
 def _context(

@@ -29,11 +29,17 @@ from gateway.sdk import (
     Reading,
     Report,
     ReportFacts,
+    SetTimer,
     Subscribe,
+    TimerFired,
     UnitInfo,
     VisitClosed,
     until_stored,
+    wait,
 )
+
+LATE_CONTEXT_S = 2.0  # behind the answer to a report
+_LATE = "late context"
 
 # By how the manufacturer's name begins, in lower case: those whose records mean something else than the standard says.
 ISENS = "i-sens"
@@ -67,6 +73,7 @@ class _Meter:
         self._steps = steps = Stepwise(self._transfer, self._join)
         try:
             yield from self._download(steps)
+            yield from self._hear_out(steps)
         except (PeerError, VisitClosed):
             # It will come again: nothing is told whose context may still say that it is something else.
             yield from self._tell_harmless([] if self._join is joined_isens else self._new(steps))
@@ -99,6 +106,28 @@ class _Meter:
         if not (yield from self._fetch(_all_records, steps)):
             raise PeerError("does not support the report of all its records")
 
+    def _hear_out(self, steps: Stepwise) -> Flow:
+        """A meter of i-SENS was seen to tell a context behind the answer to the report: without it the record would never be told."""
+        if self._join is not joined_isens:
+            return
+        yield SetTimer(_LATE, LATE_CONTEXT_S)
+        try:
+            while self._transfer.undecided(self._new(steps)):
+                event = yield from wait()
+                if isinstance(event, TimerFired) and event.timer == _LATE:
+                    return
+                steps.hear(event)
+                yield from steps.spill()
+        except VisitClosed:
+            yield from self._tell_harmless(self._decided(steps))
+            raise
+
+    def _decided(self, steps: Stepwise) -> Sequence[Record]:
+        """Those that are new, but for what may turn out to be of something else."""
+        new = self._new(steps)
+        doubtful = self._transfer.undecided(new) if self._join is joined_isens else ()
+        return [record for record in new if record not in doubtful]
+
     def _fetch(self, of: racp.Asked, steps: Stepwise) -> racp.Reporting:
         done = yield from racp.report(of, steps, self._intro.settle)
         if not done or steps.counted:
@@ -123,11 +152,11 @@ class _Meter:
     def _tell(self, steps: Stepwise) -> Flow:
         """All that is new, and the cursor that it proves, in one commit."""
         new, newest, fault = self._new(steps), self._transfer.newest(), self._transfer.fault
-        if self._join is joined_isens and (doubtful := self._transfer.undecided(new)):
+        if doubtful := len(new) - len(decided := self._decided(steps)):
             # Told as glucose, a ketone would be a low that nobody had. The context comes with the next visit.
-            new = [record for record in new if record not in doubtful]
+            new = decided
             fault = PeerError(
-                f"{len(doubtful)} records came without the context that says what they are of"
+                f"{doubtful} records came without the context that says what they are of"
             )
         if self._by_place or fault is not None:
             yield from self._tell_harmless(new)

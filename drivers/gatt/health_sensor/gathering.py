@@ -3,6 +3,7 @@
 import hashlib
 from collections import deque
 from dataclasses import dataclass
+from datetime import timedelta
 
 from drivers.gatt.health_sensor.codec import Observation, Segments, decode, split_stored
 from drivers.gatt.health_sensor.terms import reading
@@ -16,16 +17,17 @@ _FINGERPRINT_BYTES = 6
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An observation as it came; `record`: its number, of a stored one."""
+    """An observation as it came; `record`: its number, of a stored one; `zone`: what the sensor's clock adds to UTC."""
 
     observation: Observation
     raw: bytes
     record: int | None = None
+    zone: timedelta | None = None
 
     @property
     def reading(self) -> Reading | None:
         """None of something that we have no kind for. Raises PeerError."""
-        return reading(self.observation, self.raw, self.record)
+        return reading(self.observation, self.raw, self.record, self.zone)
 
     @property
     def fingerprint(self) -> str:
@@ -42,6 +44,8 @@ class Gathering:
         self.live: deque[Told] = deque()
         self.restart()
         self.fault: PeerError | None = None
+        self.zone: timedelta | None = None
+        """What the sensor's clock adds to UTC, once that is known."""
 
     @property
     def frames(self) -> int:
@@ -79,7 +83,7 @@ class Gathering:
         try:
             body = self._live.feed(data)
             if body is not None:
-                self.live.append(_told(body))
+                self.live.append(self._understood(body))
         except PeerError as fault:
             self.fault = PeerError(f"{LIVE} {data.hex()}: {fault}")
 
@@ -88,15 +92,14 @@ class Gathering:
             body = self._stored.feed(data)
             if body is not None:
                 number, raw = split_stored(body)
-                self.stored.setdefault(body, _told(raw, number))
+                self.stored.setdefault(body, self._understood(raw, number))
         except PeerError as fault:
             self._unread += 1
             self.fault = PeerError(f"{STORED} {data.hex()}: {fault}")
         if self.frames > RECORDS_MAX:
             raise PeerError(f"over {RECORDS_MAX} observations in one visit")
 
-
-def _told(raw: bytes, record: int | None = None) -> Told:
-    told = Told(decode(raw), raw, record)
-    _ = told.reading  # that it can be told is part of being read
-    return told
+    def _understood(self, raw: bytes, record: int | None = None) -> Told:
+        told = Told(decode(raw), raw, record, self.zone)
+        _ = told.reading  # that it can be told is part of being read
+        return told

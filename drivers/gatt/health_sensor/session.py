@@ -19,7 +19,6 @@ from gateway.sdk import (
     Opened,
     PeerError,
     Profile,
-    Read,
     Reading,
     Received,
     Refused,
@@ -93,7 +92,7 @@ class _Sensor:
 
     def __init__(self, unit: UnitInfo, opened: Opened) -> None:
         self._profile, self._known = unit.profile, cursor(unit.cursor)
-        self._intro = Introduction(unit, opened)
+        self._intro = Introduction(unit, opened, self._tell_unasked)
         self._come = _Live()
 
     def visit(self) -> Flow:
@@ -132,21 +131,23 @@ class _Sensor:
 
     def _clock(self) -> Flow:
         """What its clock shows, where it has one that says something of the calendar."""
-        if TIME not in self._profile.channels:
+        data = (yield from self._intro.ask(TIME)) if TIME in self._profile.channels else None
+        if data is None:
             return
-        yield Read(TIME)
-        yield SetTimer(_ANSWER, ANSWER_S)
-        while True:
-            match (yield from wait()):
-                case Received(_, told, data) if told == TIME:
-                    yield from _shown(data)
-                    return
-                case Refused(_, Read(told)) if told == TIME:
-                    return
-                case TimerFired(_, timer) if timer == _ANSWER:
-                    return
-                case _:
-                    pass
+        # A clock that can't be read costs the time's certainty, never the measurement.
+        try:
+            told = decode_time(Fields(data))
+        except PeerError:
+            return
+        self._come.zone = told.offset
+        if told.shown is not None:
+            # Beside this are held what observations say of UTC and of their offset, as a display would show it.
+            yield ReportClock(told.shown)
+
+    def _tell_unasked(self, event: Event) -> Iterator[Command]:
+        # One that remembers its subscription tells before it is asked, and may forget what it told.
+        self._come.hear(event)
+        yield from self._come.spill()
 
     def _fetch(self) -> Flow:
         """From the last known record on, that one included: its absence betrays a sensor that numbers anew. Then all."""
@@ -224,16 +225,6 @@ class _Sensor:
                 yield SetTimer(_QUIET, self._profile.quiet_s)
             if self._come.fault is not None:
                 raise self._come.fault
-
-
-def _shown(data: bytes) -> Flow:
-    # A clock that can't be read costs the time's certainty, never the measurement.
-    try:
-        shown = decode_time(Fields(data)).naive
-    except PeerError:
-        return
-    if shown is not None:
-        yield ReportClock(shown)
 
 
 def _names_itself(reading: Reading, profile: Profile) -> bool:

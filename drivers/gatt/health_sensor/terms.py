@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from drivers.gatt.health_sensor.codec import Measured, Observation
+from drivers.gatt.health_sensor.values import ElapsedTime
 from gateway.sdk import Limit, PeerError, Quantity, Reading, Special
 
 NIBP = 150020
@@ -75,11 +77,18 @@ UNITS: Mapping[int, str] = {
     4722: "mmol/L", 4724: "mg/dL/min", 1731: "kg", 1760: "lb", 1952: "kg/m2", 4288: "Ohm",
 }  # fmt: skip
 RECORD = "record"
+STATUS_SET = "status_not_read"
+"""Some status bit stands, and no public source says what it means: one that is known elsewhere says "demonstration"."""
 _LIMITS: Mapping[object, Limit] = {Special.ABOVE: Limit.ABOVE, Special.BELOW: Limit.BELOW}
 
 
-def reading(told: Observation, raw: bytes, record: int | None = None) -> Reading | None:
-    """An observation as a reading; None of something that we have no kind for. Raises PeerError for a blood pressure of other parts."""
+def reading(
+    told: Observation, raw: bytes, record: int | None = None, zone: timedelta | None = None
+) -> Reading | None:
+    """An observation as a reading; None of something that we have no kind for. Raises PeerError for a blood pressure of other parts.
+
+    `zone`: what the sensor's own clock adds to UTC. It holds for times in UTC that don't say themselves.
+    """
     named = _named(told)
     if named is None:
         return None
@@ -91,12 +100,16 @@ def reading(told: Observation, raw: bytes, record: int | None = None) -> Reading
         parts=present,
         taken=taken,
         raw_time=told.time.text if told.time is not None and taken is None else None,
-        offset=told.time.offset if told.time is not None and taken is not None else None,
+        offset=None if told.time is None or taken is None else _offset(told.time, zone),
         context={**context, **dict(_beside(told, record))},
         slot=None if told.patient is None else f"{told.patient}",
         marks=frozenset(_marks(told, parts)),
         raw=raw,
     )
+
+
+def _offset(time: ElapsedTime, zone: timedelta | None) -> timedelta | None:
+    return zone if time.is_utc and time.offset is None else time.offset
 
 
 def _beside(told: Observation, record: int | None) -> Iterator[tuple[str, str]]:
@@ -134,3 +147,5 @@ def _marks(told: Observation, parts: Mapping[str, Measured]) -> Iterator[str]:
         yield "control"
     if told.time is not None and not told.time.is_current:
         yield "earlier_timeline"
+    if told.status:
+        yield STATUS_SET

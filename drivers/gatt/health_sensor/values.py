@@ -87,8 +87,18 @@ class ElapsedTime:
             return None
 
     @property
+    def shown(self) -> datetime | None:
+        """As a display would show it: UTC moved by its offset. None where `naive` is, and beyond the calendar."""
+        if self.naive is None:
+            return None
+        try:
+            return self.naive + (self.offset or timedelta())
+        except OverflowError:
+            return None
+
+    @property
     def text(self) -> str:
-        """The same for people, also where it is no moment."""
+        """The same as `naive` for people, also where it is no moment."""
         return f"{self.steps} of {self._steps_a_s} a second, flags 0x{self.flags:02x}"
 
     @property

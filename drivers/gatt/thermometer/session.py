@@ -36,6 +36,10 @@ CLOCKS = ("current_time", "date_time")
 # A thermometer that measures without end is left before the visit's deadline, and visited again.
 PARTING_S = 5.0
 
+# What is stored follows upon the subscription, and upon each other, sooner than this: what is heard of a measurement under way
+# in between says nothing of the next that is told.
+BURST_S = 0.5
+
 _QUIET, _ENOUGH = "quiet", "enough"
 
 
@@ -47,6 +51,9 @@ class _Thermometer:
         self._intro = Introduction(unit, opened, self._tell)
         self._site: int | None = None
         self._keeps_time = self._clock_refused = False
+        self._subscribed = False
+        self._burst_at: float | None = None
+        """When the last indication came, or the first event behind the subscription to them."""
         self._measuring_since: float | None = None
 
     def visit(self) -> Flow:
@@ -85,6 +92,7 @@ class _Thermometer:
         for channel in (INTERMEDIATE, MEASUREMENT):
             if channel in self._profile.channels:
                 yield Subscribe(channel)
+        self._subscribed = True
         yield SetTimer(_QUIET, self._profile.quiet_s)
         while True:
             event = yield from self._hear()
@@ -105,6 +113,8 @@ class _Thermometer:
 
     def _tell(self, event: Event) -> Iterator[Command]:
         """What any event means, at any time: a bonded thermometer may tell before it is asked, and forgets what it told."""
+        if self._subscribed and self._burst_at is None:
+            self._burst_at = event.at
         match event:
             case Received(at, channel, data) if channel == MEASUREMENT:
                 told = reading(data, self._site)
@@ -112,11 +122,11 @@ class _Thermometer:
                     told = replace(told, pushed=not self._keeps_time)
                 if self._measuring_since is not None:
                     told = replace(told, within_s=at - self._measuring_since, pushed=True)
-                self._measuring_since = None
+                self._measuring_since, self._burst_at = None, at
                 yield Report(told)
                 yield Flush()
             case Received(at, channel) if channel == INTERMEDIATE:
-                if self._measuring_since is None:
+                if self._measuring_since is None and self._is_past_burst(at):
                     self._measuring_since = at
             case Refused(_, Read(channel) | Write(channel)) if channel in CLOCKS:
                 self._clock_refused = isinstance(event.command, Write) or (
@@ -125,6 +135,9 @@ class _Thermometer:
                 self._keeps_time = self._keeps_time and not self._clock_refused
             case _:
                 pass
+
+    def _is_past_burst(self, at: float) -> bool:
+        return self._burst_at is not None and at - self._burst_at >= BURST_S
 
 
 def _visit(unit: UnitInfo, opened: Opened) -> Flow:

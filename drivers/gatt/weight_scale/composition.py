@@ -36,6 +36,8 @@ FIELDS: Mapping[str, int] = {
     "height": 0x0800,
 }
 _TENTHS: Mapping[str, str] = {BODY_FAT: "%", "muscle": "%", "impedance": "Ohm"}
+# Of what the scale was told of its user, not of a measurement: they stand also in a stub.
+_NOT_MEASURED = frozenset({"basal_metabolism", "height"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Composition:
     @property
     def empty(self) -> bool:
         """A frame of zeros stands where nothing was measured (README, "Stubs")."""
-        return not any(self.values.values())
+        measured = {raw for name, raw in self.values.items() if name not in _NOT_MEASURED}
+        return 0 in measured and measured <= {0, UNSUCCESSFUL}
 
 
 def decode_composition(data: bytes) -> Composition:

@@ -4,7 +4,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from drivers.gatt.blood_pressure.codec import Measurement
-from drivers.gatt.blood_pressure.subject import BONDED, CuffSpecimen
+from drivers.gatt.blood_pressure.subject import cuff
+from drivers.gatt.subject import BONDED, IndicatingSpecimen
 from drivers.testing.subject import Act, DeviceClock
 from drivers.vendor.beurer_bm.codec import encode_again, encode_frame, without_mean
 from drivers.vendor.beurer_bm.session import DRIVER
@@ -21,9 +22,9 @@ class BmSubject:
 
     driver: Driver = DRIVER
 
-    def specimen(self, profile: Profile, clock: DeviceClock, manner: str) -> CuffSpecimen:
+    def specimen(self, profile: Profile, clock: DeviceClock, manner: str) -> IndicatingSpecimen:
         """A cuff that forgets what the radio has confirmed; `bonded` is the other manner."""
-        return CuffSpecimen(profile, clock, bonded=manner == BONDED, encode=_encode)
+        return IndicatingSpecimen(profile, clock, cuff(_encode), bonded=manner == BONDED)
 
     def sample(self, number: int, unit: str) -> Act:
         """Two users by turns; every fifth with an irregular pulse."""

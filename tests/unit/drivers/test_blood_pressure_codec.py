@@ -92,6 +92,7 @@ def test_status_bits_are_marks(vector: dict[str, Any]) -> None:
     due |= (
         {ranges[status["pulse_rate_range"]]} if status.get("pulse_rate_range") in ranges else set()
     )
+    due |= {"unknown_user"} if expected.get("user_id") == 0xFF else set()
     assert {mark for mark in told.marks if not mark.startswith("not_available:")} == due
 
 
@@ -167,7 +168,10 @@ def test_kilopascals_keep_unit_and_digits() -> None:
 
 @pytest.mark.parametrize(("user", "slot"), [(None, None), (0xFF, None), (0, "0"), (2, "2")])
 def test_an_unknown_user_is_no_slot(user: int | None, slot: str | None) -> None:
-    assert reading(encode_measurement(of(user=user))).slot == slot
+    told = reading(encode_measurement(of(user=user)))
+
+    assert told.slot == slot
+    assert ("unknown_user" in told.marks) == (user == 0xFF)
 
 
 @pytest.mark.parametrize(

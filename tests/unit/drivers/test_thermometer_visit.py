@@ -122,15 +122,48 @@ def test_what_a_thermometer_without_a_clock_tells_may_be_fresh(profile: Profile)
     assert [r.pushed for r in told.readings] == [True]
 
 
+def heard_at(*told: tuple[float, str, bytes]) -> Played:
+    """Events after the subscription of a thermometer that has a clock, and nothing else that its profile names."""
+    channels = {
+        name: ANY.channels[name] for name in ("measurement", "intermediate", "current_time")
+    }
+    start = [Received(AT, "current_time", CLOCK)]
+    events = [Received(AT + after_s, channel, octets) for after_s, channel, octets in told]
+    session = DRIVER.open(UnitInfo(replace(ANY, channels=channels)))
+    return replay(session, [*start, *events, Closed(AT + 60)], opened=Opened(AT))
+
+
 def test_a_measurement_that_was_seen_in_the_making_needs_no_time_stamp() -> None:
-    rising = [("intermediate", RISING)] * 2
-    told = visited(Thermometer({"current_time": CLOCK}, [*rising, *told_by(TIMELESS, TIMELESS)]))
+    told = heard_at(
+        (1.0, "intermediate", RISING), (1.5, "intermediate", RISING), (2.2, "measurement", TIMELESS),
+        (2.3, "measurement", TIMELESS),
+    )  # fmt: skip
 
     first, second = told.readings
     assert first.pushed
-    assert first.within_s is not None
-    assert 0 <= first.within_s < 1
+    assert first.within_s == pytest.approx(0.7)
     assert (second.pushed, second.within_s) == (False, None)
+
+
+@pytest.mark.parametrize(
+    "measuring_s",
+    [(0.9,), (0.9, 1.1), (0.9, 1.3)],
+    ids=["before", "between", "behind the first"],
+)
+def test_what_is_stored_is_not_taken_for_what_is_being_measured(
+    measuring_s: tuple[float, ...],
+) -> None:
+    # One that measures meanwhile tells what it stored first, without a time: an old fever is not dated today.
+    rising = [(after_s, "intermediate", RISING) for after_s in measuring_s]
+    stored = [
+        (1.0, "measurement", TIMELESS),
+        (1.2, "measurement", TIMELESS),
+        (1.4, "measurement", TIMELESS),
+    ]
+
+    told = heard_at(*sorted([*rising, *stored]))
+
+    assert [(one.pushed, one.within_s) for one in told.readings] == [(False, None)] * 3
 
 
 def test_a_stored_fever_without_a_time_is_known_to_be_of_unknown_time() -> None:
