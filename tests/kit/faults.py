@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from tests.kit.planting import Edit
 
@@ -17,11 +17,11 @@ MODELS = "device_profiles/models"
 PROFILE = "profile"  # the word for the driver's own profile, where a file is named
 
 
-class _Planted(TypedDict, total=False):
+class _Planted(TypedDict):
     file: str
     swaps: list[tuple[str, str]]
-    profile: str
-    named_by: str
+    profile: NotRequired[str]
+    named_by: NotRequired[str]
 
 
 class _Bed(TypedDict):

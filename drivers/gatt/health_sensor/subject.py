@@ -1,6 +1,7 @@
 """What the health sensor brings to the conformance kit: a cuff that speaks this service, and samples. Pure; no check stands here."""
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 
 from drivers.gatt.health_sensor.codec import Layout, decode, encode, layout_of
@@ -61,7 +62,7 @@ class HealthSensorSpecimen:
 
     def measure(self, act: Act) -> None:
         """Raises ValueError for what has no code."""
-        time = time_of(self._clock.shows())
+        time = time_of(self._clock.shows(), act.offset)
         if act.raw_time is not None:
             time = ElapsedTime(0, time.steps)
         patient = None if act.slot is None else int(act.slot)
@@ -90,7 +91,8 @@ class HealthSensorSubject:
         return HealthSensorSpecimen(profile, clock, manner)
 
     def sample(self, number: int, unit: str) -> Act:
-        """Of two patients."""
+        """Of two patients; every third by a clock that shows UTC, with what is added to it for local time."""
+        shift = None if (number + 1) % 3 else timedelta(minutes=15 * (number % 25) - 180)
         told = {"systolic": 100 + number, "diastolic": 60 + number % 20, "pulse_rate": 50 + number}
         units = {"systolic": unit, "diastolic": unit, "pulse_rate": "/min"}
         digits = Decimal(1) if unit == "mmHg" else Decimal("0.1")
@@ -102,6 +104,7 @@ class HealthSensorSubject:
                 for name, value in told.items()
             },
             slot=f"{1 + number % 2}",
+            offset=shift,
         )
 
     def echo(self, raw: bytes) -> bytes:
