@@ -102,21 +102,29 @@ def _prefixes(case: Case, manner: str) -> Trials:
 
 def flipped_bits(case: Case) -> Trials:
     """A flipped bit: no reading where frames have a checksum; elsewhere no fault, no wait, no change to another record."""
-    undisturbed = filled(case).visit()
+    for manner in case.manners:
+        yield from _flips(case, manner)
+
+
+def _flips(case: Case, manner: str) -> Trials:
+    """What a bit may change is judged in the usual manner: another may have no checksum, and a bit of what all records share changes all."""
+    told = f" ({manner})" if manner else ""
+    undisturbed = filled(case, manner).visit()
     places = [
         (n, bit)
         for n, packet in enumerate(undisturbed.packets)
         for bit in range(8 * len(packet.data))
     ]
     for number, bit in _some(places, min(FLIPS_MAX, case.most), case.seed):
-        bench = filled(case)
+        bench = filled(case, manner)
         went = bench.visit(
             Mishap(bend=_altered(number, lambda packet, bit=bit: _flip(packet.data, bit)))
         )
-        why = fault(went) or _misread(case, bench, went, undisturbed)
+        misread = None if manner else _misread(case, bench, went, undisturbed)
+        why = fault(went) or misread
         packet = undisturbed.packets[number]
         flipped = shown(replace(packet, data=_flip(packet.data, bit)))
-        yield Trial(f"packet {number + 1}, octet {bit // 8}, bit {bit % 8}: {flipped}", why)
+        yield Trial(f"packet {number + 1}, octet {bit // 8}, bit {bit % 8}: {flipped}{told}", why)
 
 
 def silence_ends(case: Case) -> Trials:

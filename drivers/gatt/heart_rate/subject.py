@@ -143,7 +143,7 @@ class StrapSubject:
         parts: dict[str, Quantity | Limit] = {
             RATE: Quantity(rate, unit),
             f"{RATE}_lowest": Quantity(rate - 2 * uneven, unit),
-            f"{RATE}_highest": Quantity(rate + 3 * uneven, unit),
+            f"{RATE}_highest": Quantity(rate + 6 * uneven, unit),
         }
         if number % 2:
             units = [700 + number + uneven * RR_SPREAD * second for second in range(SECONDS)]
