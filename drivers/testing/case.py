@@ -76,15 +76,6 @@ class Case:
         """The first unit that it names: the usual one."""
         return self.quality.units[0]
 
-    @property
-    def keeps(self) -> bool:
-        """Whether its device still has a record that went wrong on the way: a cuff has forgotten it, an advertiser never had a memory.
-
-        Neither has a device that streams, and has no control point by which a memory could be asked for.
-        """
-        streams = self.profile.stream is not None and RACP not in self.profile.channels
-        return not (self.profile.deletes_on_confirm or streams or self.profile.link == ADVERT)
-
     def sample(self, number: int) -> Act:
         """A measurement in the usual unit."""
         return self.subject.sample(number, self.unit)
@@ -100,6 +91,18 @@ class Bench:
         self.clock = DeviceClock(self.hours, epochs[0] if epochs else EPOCH_BY_DEFAULT)
         self.measured: Counter[str] = Counter()
         self.specimen: Specimen = case.subject.specimen(case.profile, self.clock, manner)
+        self._confirmed = 0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it still has a record that went wrong on the way: a cuff has forgotten it, an advertiser never had a memory.
+
+        Neither has a device that streams, and has no control point by which a memory could be asked for. Whether it forgets upon a
+        confirmation it shows itself: a profile that says so in doubt excuses no device that doesn't.
+        """
+        profile = self.case.profile
+        streams = profile.stream is not None and RACP not in profile.channels
+        return not (self._confirmed or streams or profile.link == ADVERT)
 
     def measure(self, act: Act, after_s: float = BETWEEN_ACTS_S) -> datetime:
         """Let some time pass, and measure. What the device's clock showed then."""
@@ -133,6 +136,7 @@ class Bench:
         told = diary is not None
         profile, hours = self.case.profile, self.hours
         went = visit(by, profile, asked, self.disk, mishap, hours=hours, in_words=told)
+        self._confirmed += went.confirmed
         if diary is not None:
             diary.extend((*went.exchange, f"the visit {went.ended}"))
         return went
@@ -183,13 +187,17 @@ def unlike(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
     return f"does not tell of {next(iter(missing))}" if missing else None
 
 
-def strange(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
+def strange(
+    told: Sequence[Reading], expected: Sequence[Reading], known: Sequence[Reading] = ()
+) -> str | None:
     """A reading that is told and was not expected, or None.
 
-    Context that came in a frame of its own may be missing: it names no measurement, and judges none.
+    Context that came in a frame of its own may be missing: it names no measurement, and judges none. `known`: the same
+    measurements with the context that another way of the device's to tell them has.
     """
     more = measurements(told) - measurements(expected)
-    poorer = [one for one in told if not any(_tells_no_more(one, other) for other in expected)]
+    own = (*expected, *known)
+    poorer = [one for one in told if not any(_tells_no_more(one, other) for other in own)]
     if not more and not poorer:
         return None
     return f"tells of {next(iter(more), None) or shape(poorer[0])}, which was not measured"

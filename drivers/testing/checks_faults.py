@@ -57,7 +57,8 @@ def only_peer_error(case: Case) -> Trials:
     for round_ in range(min(BABBLES, case.most)):
         rng = Random(case.seed * 1_000_003 + round_)  # noqa: S311 a seed, no secret
         recorded = Recorded(case.subject.driver)
-        bench = filled(case)
+        # Behind a checksum no garbage is read: a device that behaves otherwise may have none.
+        bench = filled(case, case.manners[round_ % len(case.manners)])
         specimen = Babbler(bench.specimen, rng, channels_of(case), 1 + round_ % BABBLE_OCTETS_MAX)
         closes_after = rng.choice((None, None, rng.randrange(6)))
         went = bench.visit(Mishap(closes_after=closes_after), specimen, driver=recorded)
@@ -76,7 +77,13 @@ def _shrunk(case: Case, recorded: Recorded) -> str:
 
 def every_prefix(case: Case) -> Trials:
     """A packet that is cut short gives no other reading, no fault, no endless wait; and loses nothing that the device keeps."""
-    undisturbed = filled(case).visit()
+    for manner in case.manners:
+        yield from _prefixes(case, manner)
+
+
+def _prefixes(case: Case, manner: str) -> Trials:
+    told = f" ({manner})" if manner else ""
+    undisturbed, usual = filled(case, manner).visit(), filled(case).visit()
     places = [
         (n, end) for n, packet in enumerate(undisturbed.packets) for end in range(len(packet.data))
     ]
@@ -84,32 +91,40 @@ def every_prefix(case: Case) -> Trials:
         bend = _altered(number, lambda packet, end=end: packet.data[:end])
         # A stream that goes on after a hole is another stream; what a prefix means there is that it stops.
         silent = number + 1 if case.profile.link == SERIAL else None
-        bench = filled(case)
+        bench = filled(case, manner)
         went = bench.visit(Mishap(bend=bend, silent_after=silent))
-        why = fault(went) or strange(went.readings, undisturbed.readings) or _lost(bench)
+        odd = strange(went.readings, undisturbed.readings, usual.readings)
+        why = fault(went) or odd or _lost(bench)
         packet = undisturbed.packets[number]
-        yield Trial(
-            f"packet {number + 1} ends early: {shown(replace(packet, data=packet.data[:end]))}", why
-        )
+        early = shown(replace(packet, data=packet.data[:end]))
+        yield Trial(f"packet {number + 1} ends early: {early}{told}", why)
 
 
 def flipped_bits(case: Case) -> Trials:
     """A flipped bit: no reading where frames have a checksum; elsewhere no fault, no wait, no change to another record."""
-    undisturbed = filled(case).visit()
+    for manner in case.manners:
+        yield from _flips(case, manner)
+
+
+def _flips(case: Case, manner: str) -> Trials:
+    """What a bit may change is judged in the usual manner: another may have no checksum, and a bit of what all records share changes all."""
+    told = f" ({manner})" if manner else ""
+    undisturbed = filled(case, manner).visit()
     places = [
         (n, bit)
         for n, packet in enumerate(undisturbed.packets)
         for bit in range(8 * len(packet.data))
     ]
     for number, bit in _some(places, min(FLIPS_MAX, case.most), case.seed):
-        bench = filled(case)
+        bench = filled(case, manner)
         went = bench.visit(
             Mishap(bend=_altered(number, lambda packet, bit=bit: _flip(packet.data, bit)))
         )
-        why = fault(went) or _misread(case, bench, went, undisturbed)
+        misread = None if manner else _misread(case, bench, went, undisturbed)
+        why = fault(went) or misread
         packet = undisturbed.packets[number]
         flipped = shown(replace(packet, data=_flip(packet.data, bit)))
-        yield Trial(f"packet {number + 1}, octet {bit // 8}, bit {bit % 8}: {flipped}", why)
+        yield Trial(f"packet {number + 1}, octet {bit // 8}, bit {bit % 8}: {flipped}{told}", why)
 
 
 def silence_ends(case: Case) -> Trials:
@@ -307,8 +322,8 @@ def _misread(case: Case, bench: Bench, went: Went, clean: Went) -> str | None:
 
 def _lost(bench: Bench) -> str | None:
     """After a visit without mishap, what the device keeps is on disk, each once."""
-    if not bench.case.keeps:
-        return None
     bench.visit()
+    if not bench.keeps:
+        return None
     why = not_exact(bench.disk, bench.measured)
     return why and f"after the next visit {why}"

@@ -26,9 +26,13 @@ def lo_hi_are_limits(case: Case) -> Trials:
     if not any(case.quality.limits.values()):
         yield from nothing_to_try("limits names no part that shows LO or HI")
     for part, shown in case.quality.limits.items():
+        acts = {unit: case.subject.sample(0, unit) for unit in case.quality.units}
+        if not any(part in act.parts for act in acts.values()):
+            yield from nothing_to_try(f"no sample has the part {part} that limits names")
         for limit in map(Limit, shown):
-            for unit in case.quality.units:
-                act = case.subject.sample(0, unit)
+            for unit, act in acts.items():
+                if part not in act.parts:
+                    continue  # what it measures in that unit is something else
                 beyond = replace(act, parts={**act.parts, part: limit})
                 yield _told_as_measured(case, beyond, f"{part} {limit.value} the scale, {unit}")
 
@@ -46,20 +50,38 @@ def control_is_marked(case: Case) -> Trials:
     if not case.quality.control:
         yield from nothing_to_try("control is false")
         return
-    person = case.sample(0)
-    solution = replace(case.sample(1), marks=case.sample(1).marks | {CONTROL})
-    for acts in ([solution], [person], [person, solution, person]):
-        bench = Bench(case)
-        for act in acts:
-            bench.measure(act)
-        went = bench.visit()
-        told = [CONTROL in reading.marks for reading in went.readings]
-        expected = [CONTROL in act.marks for act in acts]
-        words = ", ".join("control" if marked else "person" for marked in expected)
-        why = fault(went) or (
-            None if told == expected else f"marks of control are {told}; they should be {expected}"
-        )
-        yield Trial(words, why)
+    able = [unit for unit in case.quality.units if _measures_control(case, unit)]
+    if not able:
+        yield from nothing_to_try("its device's side measures no control solution in any unit")
+    for unit in able:
+        person, solution = case.subject.sample(0, unit), _solution(case, unit)
+        for acts in ([solution], [person], [person, solution, person]):
+            yield _told_as_marked(case, acts, unit)
+
+
+def _solution(case: Case, unit: str) -> Act:
+    act = case.subject.sample(1, unit)
+    return replace(act, marks=act.marks | {CONTROL})
+
+
+def _measures_control(case: Case, unit: str) -> bool:
+    try:
+        Bench(case).measure(_solution(case, unit))
+    except ValueError:
+        return False
+    return True
+
+
+def _told_as_marked(case: Case, acts: Sequence[Act], unit: str) -> Trial:
+    bench = Bench(case)
+    for act in acts:
+        bench.measure(act)
+    went = bench.visit()
+    told = [CONTROL in reading.marks for reading in went.readings]
+    expected = [CONTROL in act.marks for act in acts]
+    words = ", ".join("control" if marked else "person" for marked in expected)
+    wrong = None if told == expected else f"marks of control are {told}; they should be {expected}"
+    return Trial(f"{words}, {unit}", fault(went) or wrong)
 
 
 def bad_clock_keeps_value(case: Case) -> Trials:

@@ -36,8 +36,8 @@ def forget_after_stored(case: Case) -> Trials:
             bench = filled(case, manner)
             failed = bench.visit(Mishap(commits=number))
             why = _forgot(failed.forgot_early)
-            if case.keeps:
-                bench.visit()
+            bench.visit()
+            if bench.keeps:
                 why = why or not_exact(bench.disk, bench.measured)
             yield Trial(f"the disk fails after {number} commits{told}", why)
 

@@ -3,7 +3,6 @@
 What is cut short, flipped, late or silent stands in `checks_faults`.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -24,7 +23,8 @@ from drivers.testing.case import (
 from drivers.testing.checks_faults import SERIAL
 from drivers.testing.checks_memory import unnamed
 from drivers.testing.subject import Act, Specimen
-from drivers.testing.summaries import ENDS, SUMMARY, Ends, misled
+from drivers.testing.summaries import SUMMARY, misled, shown_by
+from drivers.testing.torn import Tearing, is_part
 from drivers.testing.visiting import Bend, Mishap, Went, as_it_came
 from gateway.contract.capture import Capture, Heard
 from gateway.contract.replay import Played, replay
@@ -39,13 +39,11 @@ from gateway.contract.session import (
     Write,
 )
 from gateway.contract.visit import Ending
-from gateway.model.quantity import Quantity
 
 REFUSALS = (0x05, 0x0E, 0x80)  # not authenticated, unlikely, an application's own
 HOLES_MAX = 200
 PLACES_MAX = 40  # of one capture
 MANY = 2  # a bit is of one frame, and a frame of one measurement
-INCOMPLETE = "incomplete"  # the mark of a measurement of which a frame is missing
 
 
 def mutations_lose_nothing(case: Case) -> Trials:
@@ -105,7 +103,7 @@ def _why(bench: Bench, went: Went, undisturbed: Went) -> str | None:
     later = bench.visit()
     missing = (bench.measured - bench.disk.contents).total()
     # What a device tells once, and has forgotten when it is said, is lost with that frame; nothing else is.
-    if not bench.case.keeps and missing == 1:
+    if not bench.keeps and missing == 1:
         return why or fault(later)
     exact = not_exact(bench.disk, bench.measured, unnamed(bench))
     return why or fault(later) or (exact and f"after the next visit {exact}")
@@ -210,21 +208,29 @@ class _Refuses(_Between):
 
 @dataclass(frozen=True, slots=True)
 class _Bent:
+    """A capture bent. `lost`: the packet that did not come; `whole`: all came."""
+
     label: str
     heard: Sequence[Heard]
     flipped: bool = False
+    lost: Received | None = None
+    whole: bool = False
 
 
 def _played(case: Case, name: str, capture: Capture) -> Trials:
     """A capture with one packet lost, told twice, before its time, cut or flipped."""
     whole = _play(case, capture.heard)
-    ends = _shown_ends(case, capture.heard, whole)
+    alone = _alone(case, capture.heard, whole)
+    tearing = Tearing(case.profile, [one for one in whole.readings if not _is_summary(case, one)])
     for bent in _bends(case, capture):
         came = _play(case, bent.heard)
         why = _unlike(came, whole, flipped=bent.flipped)
         if why is None and not bent.flipped:
-            why = _strayed(case, came, whole, ends)
+            why = _strayed(case, came, whole, alone)
+        if why is None and (bent.whole or bent.lost):
+            why = tearing.missing(came.readings, bent.lost)
         yield Trial(f"capture {name}: {bent.label}", why)
+    yield Trial(f"capture {name}: what is left of each measurement", tearing.poor())
 
 
 def _unlike(came: Played, whole: Played, *, flipped: bool) -> str | None:
@@ -244,7 +250,7 @@ def _unlike(came: Played, whole: Played, *, flipped: bool) -> str | None:
 def _changed(told: Sequence[Reading], whole: Sequence[Reading]) -> int:
     """How many are others by a changed bit of their own: not those that only lack the frame, or are dated by it as the other one is."""
     others = [
-        one for one in told if stray([one], whole) and not any(_is_part(one, of) for of in whole)
+        one for one in told if stray([one], whole) and not any(is_part(one, of) for of in whole)
     ]
     frames = {of.raw: of.parts for of in whole}
     bent = [one for one in others if one.raw not in frames]
@@ -260,57 +266,38 @@ def _name(one: Reading) -> Sequence[object]:
     return (one.taken, one.raw_time, one.slot)
 
 
-def _strayed(case: Case, came: Played, whole: Played, ends: Ends) -> str | None:
+def _strayed(case: Case, came: Played, whole: Played, alone: Sequence[Reading]) -> str | None:
     summaries, others = _parted(case, came.readings)
-    unknown = [one for one in others if not any(_is_part(one, of) for of in whole.readings)]
+    unknown = [one for one in others if not any(is_part(one, of) for of in whole.readings)]
     expected, _ = _parted(case, whole.readings)
-    return stray(unknown, whole.readings) or misled(case, summaries, expected, ends)
+    by = shown_by((*expected, *alone))
+    return stray(unknown, whole.readings) or misled(case, summaries, expected, by)
+
+
+def _is_summary(case: Case, one: Reading) -> bool:
+    """Of a device that doesn't stream none is, whatever it is marked with."""
+    return case.profile.stream is not None and SUMMARY in one.marks
 
 
 def _parted(case: Case, told: Sequence[Reading]) -> tuple[list[Reading], list[Reading]]:
-    """Summaries of a stream, and all else: of a device that doesn't stream all is the latter, whatever it is marked with."""
-    streams = case.profile.stream is not None
-    summaries = [one for one in told if streams and SUMMARY in one.marks]
-    return summaries, [one for one in told if not (streams and SUMMARY in one.marks)]
+    summaries = [one for one in told if _is_summary(case, one)]
+    return summaries, [one for one in told if not _is_summary(case, one)]
 
 
-def _is_part(one: Reading, of: Reading) -> bool:
-    """Whether `one` stands on frames of this measurement, of which others are lost: it says nothing else, and owns what it lacks.
-
-    Parts are missing under the mark `incomplete` only. Time and user may have stood in a frame beside it: then it tells none,
-    and is nobody's until somebody says whose it is.
-    """
-    if not one.raw or one.raw not in of.raw:
-        return False
-    whole = one.marks == of.marks and one.parts == of.parts
-    incomplete = one.marks == of.marks | {INCOMPLETE} and one.parts.items() <= of.parts.items()
-    nameless = (one.taken, one.raw_time, one.offset, one.sequence, one.slot) == (None,) * 5
-    named = one if not nameless else replace(
-        one, taken=of.taken, raw_time=of.raw_time, offset=of.offset, sequence=of.sequence, slot=of.slot
-    )  # fmt: skip
-    alike = replace(named, parts=of.parts, marks=of.marks)
-    return (whole or incomplete) and not stray([alike], [of])
-
-
-def _shown_ends(case: Case, heard: Sequence[Heard], whole: Played) -> Ends:
-    """What each packet of a stream shows by itself, by part: the summary of a visit in which it is the only one of its channel."""
-    ends: defaultdict[str, set[Quantity]] = defaultdict(set)
-    if case.profile.stream is None or not any(SUMMARY in one.marks for one in whole.readings):
-        return ends
+def _alone(case: Case, heard: Sequence[Heard], whole: Played) -> list[Reading]:
+    """What each packet of a stream shows by itself: the summary of a visit in which it is the only one of its channel."""
+    if not any(_is_summary(case, one) for one in whole.readings):
+        return []
+    shown_alone: list[Reading] = []
     for place, packet in enumerate(heard):
-        if not isinstance(packet, Received):
-            continue
-        alone = [
-            one
-            for other, one in enumerate(heard)
-            if other == place or not isinstance(one, Received) or one.channel != packet.channel
-        ]
-        for one in _play(case, alone).readings:
-            for name, part in one.parts.items():
-                suffix = next((end for end in ENDS if name.endswith(end)), None)
-                if suffix is not None and isinstance(part, Quantity):
-                    ends[name.removesuffix(suffix)].add(part)
-    return ends
+        if isinstance(packet, Received):
+            alone = [
+                one
+                for other, one in enumerate(heard)
+                if other == place or not isinstance(one, Received) or one.channel != packet.channel
+            ]
+            shown_alone += _play(case, alone).readings
+    return shown_alone
 
 
 def _bends(case: Case, capture: Capture) -> Iterator[_Bent]:
@@ -324,10 +311,11 @@ def _bends(case: Case, capture: Capture) -> Iterator[_Bent]:
         packet = heard[place]
         assert isinstance(packet, Received), "so they were chosen"
         said = f"packet {place + 1}"
-        yield _Bent(f"{said} is lost", heard[:place] + heard[place + 1 :])
-        yield _Bent(f"{said} comes twice", [*heard[:place], packet, *heard[place:]])
+        yield _Bent(f"{said} is lost", heard[:place] + heard[place + 1 :], lost=packet)
+        yield _Bent(f"{said} comes twice", [*heard[:place], packet, *heard[place:]], whole=True)
         if place in following:
-            yield _Bent(f"{said} comes behind the next", _swapped(heard, place, following[place]))
+            swapped = _swapped(heard, place, following[place])
+            yield _Bent(f"{said} comes behind the next", swapped, whole=True)
         if packet.data and case.profile.link != SERIAL:
             cut, bit = rng.randrange(len(packet.data)), rng.randrange(8 * len(packet.data))
             short = replace(packet, data=packet.data[:cut])

@@ -17,7 +17,8 @@ from gateway.model.quantity import Limit, Quantity
 
 SERIAL = "serial"
 SAMPLES = 30
-BEYOND: Sequence[tuple[str, Decimal]] = (("low", Decimal(-1)), ("high", Decimal(1)))
+STEP = Decimal(1)  # beyond a range
+TIMES = 10  # what a sample shows, where the profile says nothing of a range
 
 
 def profile_agrees(case: Case) -> Trials:
@@ -39,8 +40,8 @@ def profile_agrees(case: Case) -> Trials:
     yield Trial("what names a record", _other_name(case.profile, readings))
     for part, bounds in case.profile.ranges.items():
         yield Trial(f"the range of {part}", _out_of_range(part, bounds, readings))
-        for side, step in BEYOND:
-            yield from _beyond(case, part, side, step)
+    for unit in case.quality.units:
+        yield from _beyond(case, unit)
     yield Trial("the users", _other_users(case))
 
 
@@ -143,27 +144,36 @@ def _out_of_range(part: str, bounds: Range, readings: Sequence[Reading]) -> str 
     return None
 
 
-def _beyond(case: Case, part: str, side: str, step: Decimal) -> Iterator[Trial]:
-    """A number beyond the range, where the device can store one, is told as it stands, or as a Limit: never as another number."""
-    bounds = case.profile.ranges[part]
-    number = (bounds.low if side == "low" else bounds.high) + step
-    for unit in case.quality.units:
-        act = case.subject.sample(0, unit)
-        shown = act.parts.get(part)
-        if not isinstance(shown, Quantity) or shown.unit != bounds.unit or number < 0:
+def _beyond(case: Case, unit: str) -> Iterator[Trial]:
+    """A number beyond the range, or below zero, where the device can store one, is told as it stands, or as a Limit: never as another number."""
+    act = case.subject.sample(0, unit)
+    for part, shown in act.parts.items():
+        bounds = case.profile.ranges.get(part)
+        if not isinstance(shown, Quantity) or (case.profile.ranges and bounds is None):
             continue
-        number_shown = number.quantize(shown.number) if shown.number.is_finite() else number
-        beyond = replace(act, parts={**act.parts, part: Quantity(number_shown, bounds.unit)})
-        bench = Bench(case)
-        try:
-            bench.measure(beyond)
-        except (ValueError, OverflowError):
-            continue  # it can't show such a number
-        went = bench.visit()
-        told = [one.parts.get(part) for one in went.readings]
-        as_it_is = all(isinstance(one, Limit) or one == beyond.parts[part] for one in told)
-        why = fault(went) or (None if told and as_it_is else _altered(beyond, went.readings))
-        yield Trial(f"{part} {number_shown} {bounds.unit}, beyond the profile's range", why)
+        for number in dict.fromkeys(_odd(shown, bounds)):
+            beyond = replace(act, parts={**act.parts, part: Quantity(number, shown.unit)})
+            bench = Bench(case)
+            try:
+                bench.measure(beyond)
+            except (ValueError, OverflowError):
+                continue  # it can't show such a number
+            went = bench.visit()
+            told = [one.parts.get(part) for one in went.readings]
+            as_it_is = all(isinstance(one, Limit) or one == beyond.parts[part] for one in told)
+            why = fault(went) or (None if told and as_it_is else _altered(beyond, went.readings))
+            yield Trial(f"{part} {number} {shown.unit}, beyond what is usual", why)
+
+
+def _odd(shown: Quantity, bounds: Range | None) -> Iterator[Decimal]:
+    """In the digits that it shows. A profile that states no range doesn't say how far a number can go: then it is tried far off."""
+    if bounds is None:
+        yield (shown.number * TIMES).quantize(shown.number)
+        yield -shown.number
+        return
+    if shown.unit == bounds.unit:
+        for number in (bounds.low - STEP, bounds.high + STEP, -STEP):
+            yield number.quantize(shown.number) if shown.number.is_finite() else number
 
 
 def _altered(beyond: Act, readings: Iterable[Reading]) -> str:

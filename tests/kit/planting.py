@@ -9,7 +9,7 @@ import sys
 import tomllib
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
@@ -20,11 +20,10 @@ PATIENCE_S = 240
 
 @dataclass(frozen=True)
 class Edit:
-    """In `path`, each `old` (there once) becomes `new`. `only`: the profile with which it shows, where it isn't the driver's first."""
+    """In `path`, each old text (there once) becomes the new one."""
 
     path: str
     swaps: tuple[tuple[str, str], ...]
-    only: str = ""
 
     def bent(self, source: str) -> str:
         """The source with the fault in it. Raises AssertionError where a place is not there once."""
@@ -32,22 +31,6 @@ class Edit:
             assert source.count(old) == 1, f"{self.path} holds {source.count(old)} times: {old!r}"
             source = source.replace(old, new)
         return source
-
-
-def edit(path: str, *swaps: str, only: str = "") -> Edit:
-    """`swaps`: old, new, old, new…"""
-    assert len(swaps) % 2 == 0, path
-    return Edit(path, tuple(zip(swaps[::2], swaps[1::2], strict=True)), only)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A typical fault. One of `checks` must name it in each driver of `plants`; `without`: driver -> why it can't have it."""
-
-    name: str
-    checks: Sequence[str]
-    plants: Mapping[str, Edit]
-    without: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Garden:
@@ -72,13 +55,6 @@ class Garden:
         # Compiled once, and held against each source's hash: a fault costs the compiling of one module, however soon it is planted.
         by_hash = PycInvalidationMode.CHECKED_HASH
         assert compileall.compile_dir(home, quiet=1, invalidation_mode=by_hash)
-
-    def failed(
-        self, planted: Edit, driver: str, checks: Sequence[str], profile: str
-    ) -> Mapping[str, str]:
-        """Which of the checks fail with this fault in place, and why each does."""
-        with self.planted(planted):
-            return self.check(driver, checks, planted.only or profile)
 
     @contextmanager
     def planted(self, fault: Edit) -> Generator[None, None, None]:

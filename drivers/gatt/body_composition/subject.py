@@ -28,13 +28,13 @@ class CompositionSubject:
         return IndicatingSpecimen(profile, clock, kind, bonded=manner == BONDED)
 
     def sample(self, number: int, unit: str) -> Act:
-        """Upwards; every third with all that there is, every other with a user."""
+        """Upwards; every third with all that there is, every other with a user, every tenth without body fat."""
         tenths = Decimal(number) / 10
         parts = {
             "body_fat": Quantity(Decimal("18.4") + tenths, "%"),
             "impedance": Quantity(Decimal("452.0") + tenths, "Ohm"),
         }
-        if (number + 1) % 3 == 0:
+        if number % 3 == 1:
             tall = ("1.830", "m") if unit == "kg" else ("72.0", "in")
             parts |= {
                 "basal_metabolism": Quantity(Decimal(6879 + number), "kJ/d"),
@@ -46,6 +46,8 @@ class CompositionSubject:
                 "weight": Quantity(Decimal("79.96"), unit),
                 "height": Quantity(Decimal(tall[0]), tall[1]),
             }
+        if number % 10 == 9:  # noqa: PLR2004 every tenth
+            del parts["body_fat"]
         return Act(parts, slot=str(1 + number % 4) if number % 2 else None)
 
     def echo(self, raw: bytes) -> bytes:

@@ -175,13 +175,16 @@ class Sensor:
         match request.op, found:
             case racp.Op.ABORT, _:
                 yield racp.CHANNEL, _answer(request.op, racp.Outcome.SUCCESS)
-            case ((racp.Op.REPORT | racp.Op.COUNT), racp.Outcome()):
+            case ((racp.Op.REPORT | racp.Op.COUNT | racp.Op.DELETE), racp.Outcome()):
                 yield racp.CHANNEL, _answer(request.op, found)
             case racp.Op.REPORT, list():
                 for frame in self.frames(found, packs=manners.packs):
                     yield MEASUREMENT, frame
                 outcome = racp.Outcome.SUCCESS if found else racp.Outcome.NO_RECORDS
                 yield racp.CHANNEL, _answer(request.op, outcome)
+            case racp.Op.DELETE, list():
+                self.records = [one for one in self.records if one not in found]
+                yield racp.CHANNEL, _answer(request.op, racp.Outcome.SUCCESS)
             case racp.Op.COUNT, list() if manners.counts:
                 yield racp.CHANNEL, racp.encode_answer(racp.Counted(len(found)))
             case _:

@@ -113,10 +113,13 @@ class SensorSubject:
         return SensorSpecimen(profile, clock, manner)
 
     def sample(self, number: int, unit: str) -> Act:
-        """Every fifth asks to be calibrated."""
+        """Every fifth asks to be calibrated, every seventh has no value."""
         trend = Quantity(Decimal(number - 50) / 10, "mg/dL/min")
         marks = frozenset(() if (number + 1) % 5 else {"calibration_required"})
-        return Act({PART: Quantity(Decimal(60 + number), unit), TREND: trend}, marks)
+        shown = {PART: Quantity(Decimal(60 + number), unit), TREND: trend}
+        if number % 7 == 6:  # noqa: PLR2004 every seventh
+            del shown[PART]
+        return Act(shown, marks)
 
     def echo(self, raw: bytes) -> bytes:
         """One record, with the CRC that it came with."""

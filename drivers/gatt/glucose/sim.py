@@ -98,6 +98,12 @@ class MeterMemory:
         self._kept.clear()
         self._next = next_number
 
+    def forget(self, records: Iterable[Stored]) -> None:
+        """Forget these; numbers go on."""
+        gone = [stored.measurement.sequence for stored in records]
+        kept = [one for one in self._kept if one[1].measurement.sequence not in gone]
+        self._kept = deque(kept, maxlen=self._kept.maxlen)
+
     @property
     def records(self) -> list[Stored]:
         """What it holds, oldest first."""
@@ -123,6 +129,12 @@ def answers(
                 yield racp.CHANNEL, _answer(request.op, found)
             else:
                 yield racp.CHANNEL, racp.encode_answer(racp.Counted(len(found)))
+        case racp.Op.DELETE:
+            found = _chosen(memory, request, manners)
+            if not isinstance(found, racp.Outcome):
+                memory.forget(found)
+                found = racp.Outcome.SUCCESS
+            yield racp.CHANNEL, _answer(request.op, found)
         case racp.Op.ABORT:
             bad = request.operator != racp.Operator.NULL
             outcome = racp.Outcome.INVALID_OPERATOR if bad else racp.Outcome.SUCCESS

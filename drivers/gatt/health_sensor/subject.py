@@ -1,12 +1,15 @@
-"""What the health sensor brings to the conformance kit: a cuff that speaks this service, and samples. Pure; no check stands here."""
+"""What the health sensor brings to the conformance kit: a cuff and a glucose meter in one that speak this service, and samples. Pure; no check stands here."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
-from drivers.gatt.health_sensor.codec import Layout, decode, encode, layout_of
+from drivers.gatt.health_sensor.codec import Class, Layout, Observation, decode, encode, layout_of
 from drivers.gatt.health_sensor.gathering import LIVE
 from drivers.gatt.health_sensor.session import DRIVER
 from drivers.gatt.health_sensor.sim import HealthSensor, HealthSensorPeer, Manners, observed
+from drivers.gatt.health_sensor.terms import CONTROL_GLUCOSE
 from drivers.gatt.health_sensor.values import ElapsedTime, time_of
 from drivers.testing.subject import Act, DeviceClock
 from gateway.sdk import Driver, Profile, Quantity, Read, Received, Refused, Subscribe, Write
@@ -30,7 +33,7 @@ _NOT_PERMITTED = 0x02
 
 
 class HealthSensorSpecimen:
-    """A cuff that stores all; one that tells its newest live does so until that is confirmed, as the profile says in doubt. It knows no time that is no moment: a clock that was lost is an earlier timeline."""
+    """A sensor that stores all; one that tells its newest live does so until that is confirmed, as the profile says in doubt. It knows no time that is no moment: a clock that was lost is an earlier timeline."""
 
     def __init__(self, profile: Profile, clock: DeviceClock, manner: str) -> None:
         """Its memory is empty."""
@@ -61,11 +64,13 @@ class HealthSensorSpecimen:
 
     def measure(self, act: Act) -> None:
         """Raises ValueError for what has no code."""
-        time = time_of(self._clock.shows())
+        time = time_of(self._clock.shows(), act.offset)
         if act.raw_time is not None:
             time = ElapsedTime(0, time.steps)
         patient = None if act.slot is None else int(act.slot)
-        self._sensor.store(observed("blood_pressure", act.parts, time, patient))
+        kind = "glucose" if "value" in act.parts else "blood_pressure"
+        told = observed(kind, act.parts, time, patient)
+        self._sensor.store(_of_solution(told) if "control" in act.marks else told)
 
     def reset_battery(self) -> None:
         """Its memory is kept, and its numbers go on."""
@@ -90,7 +95,11 @@ class HealthSensorSubject:
         return HealthSensorSpecimen(profile, clock, manner)
 
     def sample(self, number: int, unit: str) -> Act:
-        """Of two patients."""
+        """Of two patients, a pressure or (in mg/dL) glucose; of pressures every third by a clock that shows UTC, with what is added to it for local time."""
+        slot = f"{1 + number % 2}"
+        if unit == "mg/dL":
+            return Act({"value": Quantity(Decimal(90 + number), unit)}, slot=slot)
+        shift = None if (number + 1) % 3 else timedelta(minutes=15 * (number % 25) - 180)
         told = {"systolic": 100 + number, "diastolic": 60 + number % 20, "pulse_rate": 50 + number}
         units = {"systolic": unit, "diastolic": unit, "pulse_rate": "/min"}
         digits = Decimal(1) if unit == "mmHg" else Decimal("0.1")
@@ -101,12 +110,21 @@ class HealthSensorSubject:
                 )
                 for name, value in told.items()
             },
-            slot=f"{1 + number % 2}",
+            slot=slot,
+            offset=shift,
         )
 
     def echo(self, raw: bytes) -> bytes:
         """One observation."""
         return encode(decode(raw), layout_of(raw))
+
+
+def _of_solution(told: Observation) -> Observation:
+    """The same number of control solution. Raises ValueError of a pressure."""
+    if told.kind != Class.NUMERIC:
+        raise ValueError("a cuff meets no control solution")
+    numbers = tuple(replace(one, type=CONTROL_GLUCOSE) for one in told.numbers)
+    return replace(told, type=CONTROL_GLUCOSE, numbers=numbers)
 
 
 SUBJECT = HealthSensorSubject()

@@ -122,6 +122,10 @@ def encode_time(told: ElapsedTime) -> bytes:
     return bytes((told.flags,)) + steps + bytes((told.source,)) + quarters
 
 
-def time_of(moment: datetime) -> ElapsedTime:
-    """A local moment in whole seconds, on the current timeline."""
-    return ElapsedTime(_CURRENT, int((moment - EPOCH).total_seconds()))
+def time_of(moment: datetime, offset: timedelta | None = None) -> ElapsedTime:
+    """A moment in whole seconds, on the current timeline: a local one, or with its `offset` one of UTC."""
+    steps = int((moment - EPOCH).total_seconds())
+    if offset is None:
+        return ElapsedTime(_CURRENT, steps)
+    quarters = offset // timedelta(minutes=QUARTER_HOUR_MIN)
+    return ElapsedTime(_CURRENT | _UTC | _OFFSET_USED, steps, quarters=quarters)

@@ -1,14 +1,16 @@
 """What the strap brings to the conformance kit: a strap that tells while it is worn, and samples. Pure; no check stands here.
 
-One act is one person who wears it for some seconds at an even rate: the summary of a part of that says the same as that of the whole.
+One act is one person who wears it for some seconds.
 """
 
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from statistics import mean, stdev
 
 from drivers.gatt.heart_rate.codec import (
+    COMPUTED_STEP_MS,
     MS_PER_RR_UNIT,
     RATE,
     RR,
@@ -43,6 +45,12 @@ VALUES: Mapping[str, bytes] = {
 }
 SECONDS = 3  # so long each act is worn
 OFF_SECONDS = 2  # more than one frame says that it was taken off: one may be lost
+UNEVEN_FROM = (
+    10  # so many samples are even: the summary of a part of them says the same as that of the whole
+)
+RR_SPREAD = 4  # units of an interval, from one second of an uneven wearer to the next
+ENERGY_KJ = 300
+SEARCHING = encode_measurement(Measurement(0, contact=True))
 INTERVALS = 2  # in each notification, so that also one of them has a deviation
 _NOT_PERMITTED = 0x02
 
@@ -99,14 +107,15 @@ class StrapSpecimen:
 
     def measure(self, act: Act) -> None:
         """Raises ValueError for what the characteristic can't hold."""
-        rate, interval = act.parts[RATE], act.parts.get(f"{RR}_lowest")
-        if not isinstance(rate, Quantity):
+        if not isinstance(act.parts[RATE], Quantity):
             raise ValueError("a strap shows neither LO nor HI")  # noqa: TRY004 it is what the kit names it
-        rr: tuple[int, ...] | None = None
-        if isinstance(interval, Quantity):
-            rr = (round(interval.number / MS_PER_RR_UNIT),) * INTERVALS
-        told = Measurement(int(rate.number), contact=True, rr=rr)
-        worn = (encode_measurement(told),) * SECONDS
+        low, rate, high = (_numbers(act, f"{RATE}{end}") for end in ("_lowest", "", "_highest"))
+        uneven = low < rate < high
+        worn = [
+            _second(act, int(at)) for at in ((low, rate, high) if uneven else (rate,) * SECONDS)
+        ]
+        if uneven:
+            worn[1:1] = [SEARCHING]
         self._waiting.append(_Worn((*worn, *(OFF_BODY,) * OFF_SECONDS)))
 
     def reset_battery(self) -> None:
@@ -129,18 +138,26 @@ class StrapSubject:
         return StrapSpecimen(profile, clock)
 
     def sample(self, number: int, unit: str) -> Act:
-        """Rates one apart; every other with intervals."""
-        rate = Quantity(Decimal(50 + number), unit)
+        """Rates one apart; every other with intervals; from the tenth on uneven, and searching for a second."""
+        rate, uneven = Decimal(50 + number), number >= UNEVEN_FROM
         parts: dict[str, Quantity | Limit] = {
-            RATE: rate,
-            f"{RATE}_lowest": rate,
-            f"{RATE}_highest": rate,
+            RATE: Quantity(rate, unit),
+            f"{RATE}_lowest": Quantity(rate - 2 * uneven, unit),
+            f"{RATE}_highest": Quantity(rate + 6 * uneven, unit),
         }
         if number % 2:
-            ms = ((700 + number) * MS_PER_RR_UNIT).quantize(RR_STEP_MS)
-            parts[f"{RR}_lowest"] = parts[f"{RR}_highest"] = Quantity(ms, "ms")
-            parts[RR] = Quantity(ms.quantize(Decimal("0.01")), "ms")
-            parts["sdrr"] = Quantity(Decimal("0.00"), "ms")
+            units = [700 + number + uneven * RR_SPREAD * second for second in range(SECONDS)]
+            ms = [
+                (one * MS_PER_RR_UNIT).quantize(RR_STEP_MS)
+                for one in units
+                for _ in range(INTERVALS)
+            ]
+            parts |= {
+                f"{RR}_lowest": Quantity(ms[0], "ms"),
+                f"{RR}_highest": Quantity(ms[-1], "ms"),
+                RR: Quantity(mean(ms).quantize(COMPUTED_STEP_MS), "ms"),
+                "sdrr": Quantity(stdev(ms).quantize(COMPUTED_STEP_MS), "ms"),
+            }
         return Act(parts)
 
     def echo(self, raw: bytes) -> bytes:
@@ -149,6 +166,27 @@ class StrapSubject:
         return packed(
             replace(one, frame=encode_measurement(decode_measurement(one.frame))) for one in frames
         )
+
+
+def _numbers(act: Act, name: str) -> Decimal:
+    part = act.parts[name]
+    assert isinstance(part, Quantity), "of an act whose rate is one"
+    return part.number
+
+
+def _second(act: Act, rate: int) -> bytes:
+    """One notification of a wearer at this rate. The second at the middle rate tells what was expended too."""
+    low, middle = _numbers(act, f"{RATE}_lowest"), _numbers(act, RATE)
+    if f"{RR}_lowest" not in act.parts:
+        return encode_measurement(Measurement(rate, contact=True))
+    first, last = (
+        round(_numbers(act, f"{RR}{end}") / MS_PER_RR_UNIT) for end in ("_lowest", "_highest")
+    )
+    step = (last - first) // (SECONDS - 1)
+    second = 0 if rate == low else 1 if rate == middle else 2
+    energy = ENERGY_KJ if step and second == 1 else None
+    intervals = (first + step * second,) * INTERVALS
+    return encode_measurement(Measurement(rate, contact=True, energy_kj=energy, rr=intervals))
 
 
 SUBJECT = StrapSubject()

@@ -57,7 +57,7 @@ def spot_check(
     marks: frozenset[str] = frozenset(),
     stored: bool = False,
 ) -> bytes:
-    """The 0x2A5E octets of a measurement; a part that is missing is sent as NaN, an amplitude only where there is one.
+    """The 0x2A5E octets of a measurement; a part that is missing is sent as NaN, an amplitude and a device status only where there is one.
 
     Raises ValueError for what the characteristic can't hold.
     """
@@ -67,7 +67,7 @@ def spot_check(
             Pair(_number(parts.get(SPO2)), _number(parts.get(PULSE))),
             time,
             measurement,
-            _bits(DEVICE_BITS, marks),
+            _bits(DEVICE_BITS, marks) or None,
             _number(parts[PERFUSION]) if PERFUSION in parts else None,
         )
     )
@@ -114,6 +114,10 @@ class OximeterMemory:
         """Remember one."""
         self._kept.append(frame)
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._kept.clear()
+
     @property
     def frames(self) -> list[bytes]:
         """What it holds, oldest first."""
@@ -132,12 +136,15 @@ def answers(
         return
     if request.op == racp.Op.ABORT:
         yield _answered(request.op, racp.Outcome.SUCCESS)
-    elif request.op not in (racp.Op.COUNT, racp.Op.REPORT):
+    elif request.op not in (racp.Op.COUNT, racp.Op.REPORT, racp.Op.DELETE):
         yield _answered(request.op, racp.Outcome.OP_NOT_SUPPORTED)
     elif request.operator != racp.Operator.ALL:
         yield _answered(request.op, racp.Outcome.OPERATOR_NOT_SUPPORTED)
     elif request.op == racp.Op.COUNT:
         yield racp.CHANNEL, racp.encode_answer(racp.Counted(len(memory)))
+    elif request.op == racp.Op.DELETE:
+        memory.clear()
+        yield _answered(request.op, racp.Outcome.SUCCESS)
     else:
         for frame in reversed(memory.frames) if newest_first else memory.frames:
             yield SPOT, frame

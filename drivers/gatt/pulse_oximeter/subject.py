@@ -114,11 +114,13 @@ class OximeterSubject:
         return OximeterSpecimen(profile, clock, newest_first=manner == NEWEST_FIRST)
 
     def sample(self, number: int, unit: str) -> Act:
-        """Every other with an amplitude, every fifth of a weak pulse."""
+        """Every other with an amplitude, every fifth of a weak pulse, every seventh without its rate."""
         parts = {
             SPO2: Quantity(Decimal(80 + number % 20), unit),
             PULSE: Quantity(Decimal(50 + number), "/min"),
         }
+        if number % 7 == 6:  # noqa: PLR2004 every seventh
+            del parts[PULSE]
         if number % 2:
             parts[PERFUSION] = Quantity(Decimal(10 + number) / 10, unit)
         return Act(parts, frozenset(() if (number + 1) % 5 else {"low_perfusion"}))

@@ -41,7 +41,9 @@ class ThermometerSubject:
         return IndicatingSpecimen(profile, clock, kind, bonded=manner == BONDED)
 
     def sample(self, number: int, unit: str) -> Act:
-        """Tenths of a degree upwards; every third with two decimals."""
+        """Tenths of a degree upwards; every third with two decimals, every tenth without a temperature."""
+        if number % 10 == 9:  # noqa: PLR2004 every tenth
+            return Act({})
         first = Decimal("35.0") if unit == "degC" else Decimal("95.0")
         shown = first + Decimal(number) / 10
         return Act({PART: Quantity(shown if number % 3 else shown.quantize(Decimal("0.01")), unit)})

@@ -32,7 +32,10 @@ class WeightSubject:
         return IndicatingSpecimen(profile, clock, kind, bonded=manner == BONDED)
 
     def sample(self, number: int, unit: str) -> Act:
-        """Upwards by the display's steps; every third with BMI and height, every other with a user."""
+        """Upwards by the display's steps; every third with BMI and height, every other with a user, every tenth not successful."""
+        slot = str(1 + number % 4) if number % 2 else None
+        if number % 10 == 9:  # noqa: PLR2004 every tenth
+            return Act({}, slot=slot)
         shown = Decimal("61.70") + Decimal(number) * (
             Decimal("0.05") if unit == "kg" else Decimal("0.2")
         )
@@ -41,7 +44,7 @@ class WeightSubject:
             parts["bmi"] = Quantity(Decimal("24.1") + Decimal(number) / 10, "kg/m2")
             tall = ("1.665", "m") if unit == "kg" else ("65.5", "in")
             parts["height"] = Quantity(Decimal(tall[0]), tall[1])
-        return Act(parts, slot=str(1 + number % 4) if number % 2 else None)
+        return Act(parts, slot=slot)
 
     def echo(self, raw: bytes) -> bytes:
         """One indication."""

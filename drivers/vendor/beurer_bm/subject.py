@@ -27,11 +27,12 @@ class BmSubject:
         return IndicatingSpecimen(profile, clock, cuff(_encode), bonded=manner == BONDED)
 
     def sample(self, number: int, unit: str) -> Act:
-        """Two users by turns; every fifth with an irregular pulse."""
+        """Two users by turns; every fifth with an irregular pulse, every seventh without its rate."""
         step = Decimal(1) if unit == "mmHg" else Decimal("0.1")
         pressures = {"systolic": 100 + number, "diastolic": 50 + number // 2}
         parts = {name: Quantity(shown * step, unit) for name, shown in pressures.items()}
-        parts["pulse_rate"] = Quantity(Decimal(60 + number % 40), "/min")
+        if number % 7 != 6:  # noqa: PLR2004 every seventh
+            parts["pulse_rate"] = Quantity(Decimal(60 + number % 40), "/min")
         marks = frozenset(() if (number + 1) % 5 else {"irregular_pulse"})
         return Act(parts, marks, slot=str(number % 2))
 

@@ -21,7 +21,7 @@ from gateway.sdk import (
     Reading,
     UnitInfo,
 )
-from tests.kit.faults import FAULTS
+from tests.kit.faults import PLANTS
 from tests.unit.drivers.broken_drivers import (
     AMinuteLate,
     Bent,
@@ -169,7 +169,7 @@ def test_what_made_a_driver_raise_is_shown_as_small_as_it_gets() -> None:
 
 
 def test_there_is_a_broken_driver_or_a_planted_fault_for_every_check() -> None:
-    planted = {fault.checks[0] for fault in FAULTS if fault.plants and len(fault.checks) == 1}
+    planted = {plant.check for plant in PLANTS}
 
     assert {check for check, *_ in BROKEN} | planted | {"quirk_is_needed"} == set(CHECKS)
 
