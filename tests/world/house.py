@@ -2,10 +2,14 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping
+import tempfile
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +22,7 @@ from edge.filing import standing_at
 from edge.links.ble_radio import Heard
 from edge.outbox.port import AsyncOutbox
 from edge.outbox.records import OutboxLimits
+from edge.outbox.schema import connect
 from edge.outbox.store import Outbox
 from edge.publish import Publisher
 from edge.quarantine import Quarantine
@@ -85,6 +90,37 @@ class BoxClock:
         self.boots += 1
 
 
+class _Watched(sqlite3.Connection):
+    """The product's own connection to its outbox, which notices what each commit brings to the disk."""
+
+    committing: Callable[[int], None] = staticmethod(lambda _synchronous: None)
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401 as sqlite3 has it
+        """As ever."""
+        if sql == "COMMIT":
+            self.committing(super().execute("PRAGMA synchronous").fetchone()[0])
+        return super().execute(sql, parameters)
+
+
+@cache
+def _empty_outbox() -> bytes:
+    """What the migrations make, before any agent has it: made once in a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / OUTBOX
+        connect(path).close()
+        return path.read_bytes()
+
+
+@contextmanager
+def _watched() -> Generator[None]:
+    real = sqlite3.connect
+    sqlite3.connect = partial(real, factory=_Watched)
+    try:
+        yield
+    finally:
+        sqlite3.connect = real
+
+
 class _Thread:
     """Stands where the product has its outbox's thread: the loop does that work itself, in order."""
 
@@ -104,10 +140,11 @@ class Box:
         self.rng = Random(world.rng.random())
         self.folder = world.folder / f"{name}-0"
         self.folder.mkdir()
+        (self.folder / OUTBOX).write_bytes(_empty_outbox())
         self.running = False
         self.disk_ill_s = -1e9  # when it last refused
         self._life = 0
-        self._db: sqlite3.Connection | None = None
+        self._db: _Watched | None = None
         self._bells: dict[str, Bell] = {}
         self._unsaved: list[tuple[Measurement, float]] = []
         self.known: dict[tuple[str, int], tuple[str, int]] = {}
@@ -117,8 +154,8 @@ class Box:
         self._images: dict[
             Path, tuple[float, dict[tuple[str, int], tuple[str, int]], dict[str, set[str]]]
         ] = {}
-        self._seen_changes = -1
-        self._sync, self._synced = FULL, False
+        self.forget_looks()
+        self._synced = False
         self.synced = True  # whether what the disk was just asked for was brought to it by an fsync
         self._durable: tuple[bytes, int] = (b"", 0)
 
@@ -129,13 +166,15 @@ class Box:
         process.on_death = lambda: self.die("killed between two awaits")
         process.after_disk = self.watch
         self.processes.append(process)
-        outbox = Outbox.open(self.folder / OUTBOX, self.name, self.clock, self.limits)
+        with _watched():
+            outbox = Outbox.open(self.folder / OUTBOX, self.name, self.clock, self.limits)
         if outbox.recovery is not None:
             world.fail(f"{self.name}: a whole outbox was taken for damaged: {outbox.recovery}")
+        assert isinstance(outbox._db, _Watched)
         self._db = outbox._db
-        self._db.set_trace_callback(self._traced)
-        (self._sync,) = self._db.execute("PRAGMA synchronous").fetchone()
-        self._synced, self._seen_changes = True, -1
+        self._db.committing = self._committing
+        self._synced = True
+        self.forget_looks()
         self.outbox = outbox
         self.running = True
         self.disk_ill_s = min(self.disk_ill_s, world.loop.time())
@@ -165,7 +204,6 @@ class Box:
             self._cut(fresh / f"{OUTBOX}-wal")
             self.clock.boot()
         assert self._db is not None
-        self._db.set_trace_callback(None)
         self.outbox.close()
         shutil.rmtree(self.folder)
         self.folder = fresh
@@ -179,7 +217,7 @@ class Box:
         self.world.note(self.name, "restored an older image")
         taken_s, self.known, self.holds = self._images[image]
         self.world.checks.forget_clocks(self.name, taken_s)
-        self._seen_changes = -1
+        self.forget_looks()
         for one in self.world.truth:
             if one.name in before and one.name not in self.holds:
                 one.excused = one.excused or "it was on a disk that an older image replaced"
@@ -189,6 +227,12 @@ class Box:
         copy_files(self.folder, to)
         holds = {name: set(keys) for name, keys in self.holds.items()}
         self._images[to] = (self.world.loop.time(), dict(self.known), holds)
+
+    def forget_looks(self) -> None:
+        """What was judged at the last look is to be judged again: the disk may be another."""
+        self._seen_changes = -1
+        self.looked_at: tuple[object, ...] = ()
+        self.cursors_seen: tuple[object, ...] = ()
 
     def hear(self, heard: Heard) -> None:
         """The radio heard a device."""
@@ -244,11 +288,8 @@ class Box:
         self.world.checks.outbox(self, db)
         self._unsaved = [told for told in self._unsaved if told[0].name not in self.holds]
 
-    def _traced(self, statement: str) -> None:
-        if statement.startswith("PRAGMA synchronous = "):
-            self._sync = FULL if statement.endswith("FULL") else 1
-        elif statement == "COMMIT" and self._sync == FULL:
-            self._synced = True
+    def _committing(self, synchronous: int) -> None:
+        self._synced |= synchronous >= FULL
 
     def _cut(self, wal: Path) -> None:
         salt, length = self._durable
@@ -366,7 +407,10 @@ def decode_row(body: bytes) -> Observation:
 
 def _wal(path: Path) -> tuple[bytes, int]:
     try:
-        with path.open("rb") as file:
-            return file.read(WAL_HEADER_BYTES)[16:24], path.stat().st_size
+        file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return b"", 0
+    try:
+        return os.pread(file, WAL_HEADER_BYTES, 0)[16:24], os.fstat(file).st_size
+    finally:
+        os.close(file)

@@ -149,9 +149,8 @@ FAULTS = (
     Planted(
         "mark past what the series holds",
         "cloud_ingest/stores/records/projection.py",
-        "            return Work(\n                moved,\n",
-        "            follow = journal.c.id.between(after + 2, until)\n"
-        "            return Work(\n                moved,\n",
+        '            follow = {"after": after, "until": until}\n',
+        '            follow = {"after": after + 1, "until": until}\n',
     ),
     Planted(
         "wrong clock goes untold",

@@ -39,6 +39,7 @@ from tests.world.broker import Broker, Connection
 from tests.world.checks import Checks, micros
 from tests.world.cloud import RECORDS, Cloud, TrueClock
 from tests.world.devices import ERASER_DRIVER, Cuff, Device, Eraser, Meter
+from tests.world.engines import sharing_what_is_compiled
 from tests.world.house import Box
 from tests.world.plan import Plan, planned
 from tests.world.truth import Measurement, Trace
@@ -257,7 +258,7 @@ def run(seed: int) -> Outcome:
     loop = VirtualLoop(BEGAN)
     world: World | None = None
     try:
-        with _seeded(seed), _quiet():
+        with _seeded(seed), _quiet(), _uncollected(), sharing_what_is_compiled():
             world = World(seed, folder, loop)
             with _paced(world):
                 _drive(loop, world)
@@ -295,7 +296,7 @@ def _drive(loop: VirtualLoop, world: World) -> None:
         with warnings.catch_warnings():
             # What a process had planned and never began went with it.
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-            gc.collect(0)
+            gc.collect()
         sys.unraisablehook = hook
         for box in world.boxes:
             if box.running:
@@ -326,6 +327,18 @@ def _seeded(seed: object) -> Generator[None]:
         yield
     finally:
         clock.secrets = real  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """A world leaves little behind, which is collected once, at its end; what was there before it is not looked through."""
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 @contextmanager
