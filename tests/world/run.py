@@ -253,12 +253,17 @@ class World:
 
 def run(seed: int) -> Outcome:
     """Live through one seed's world."""
+    with _uncollected():
+        return _outcome(seed)
+
+
+def _outcome(seed: int) -> Outcome:
     base = SHM if SHM.is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="vitalgate-world-", dir=base))
     loop = VirtualLoop(BEGAN)
     world: World | None = None
     try:
-        with _seeded(seed), _quiet(), _uncollected(), sharing_what_is_compiled():
+        with _seeded(seed), _quiet(), sharing_what_is_compiled():
             world = World(seed, folder, loop)
             with _paced(world):
                 _drive(loop, world)
@@ -337,6 +342,7 @@ def _uncollected() -> Generator[None]:
     try:
         yield
     finally:
+        gc.collect()
         gc.enable()
         gc.unfreeze()
 
