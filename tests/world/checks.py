@@ -27,6 +27,8 @@ DAMAGED = 4
 UNNOTICED_S = 30.0  # a box whose clock is off by less says nothing
 VISIT_S_MAX = 400.0
 MARGIN_S = 0.002  # moments travel in milliseconds
+MARGIN = timedelta(seconds=MARGIN_S)
+NOBODY = "device:"
 Number = tuple[str, str, int]
 
 
@@ -249,10 +251,23 @@ class Checks:
         one = self.measurement(filed.observation)
         if one is None:
             self._world.fail(f"the journal holds what was never measured: {filed.key}")
-        elif filed.subject and filed.subject != self._world.patient_of[one.serial]:
-            self._world.fail(f"{one.name} is {filed.subject}'s in the cloud")
         elif filed.outcome == "stored":
+            self._is_theirs(filed, one)
             self._is_filed_truly(filed, one)
+
+    def _is_theirs(self, filed: Filed, one: Measurement) -> None:
+        """Nobody has another's reading; and it is nobody's only where the device changed hands in the time that is told."""
+        people, time = self._world.people, filed.observation.time
+        at = from_iso(time.utc)
+        first = None if time.early_s is None else at - timedelta(seconds=time.early_s)
+        last = at + timedelta(seconds=time.late_s)
+        theirs = people.patient(one.serial, one.at_s)
+        if filed.subject.startswith(NOBODY):
+            wide = None if first is None else first - MARGIN
+            if (only := people.only(one.serial, wide, last + MARGIN)) is not None:
+                self._world.fail(f"{one.name} is nobody's, and can only be {only}'s")
+        elif filed.subject != theirs and (first is None or first <= one.at) and one.at <= last:
+            self._world.fail(f"{one.name} is {filed.subject}'s in the cloud, and was {theirs}'s")
 
     def must_be_dated(self, number: Number) -> bool:
         """Whether its box knew the cloud's time whenever it sent it, in the boot in which it was read."""

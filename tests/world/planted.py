@@ -164,6 +164,31 @@ FAULTS = (
         '            digest = f"{ledger_digest(run):016x}"\n',
         '            digest = f"{ledger_digest(run[1:]):016x}"\n',
     ),
+    Planted(
+        "whoever has it now",
+        "cloud_ingest/stores/records/subjects.py",
+        "    covering = [bound for bound in mine if bound.covers(moment)]\n",
+        "    covering = [bound for bound in mine if bound.to_us is None]\n",
+    ),
+    Planted(
+        "whose it was by the likeliest moment",
+        "cloud_ingest/stores/records/subjects.py",
+        "    covering = [bound for bound in mine if bound.covers(moment)]\n",
+        "    likely = When(moment.at_us, moment.at_us, moment.at_us)\n"
+        "    covering = [bound for bound in mine if bound.covers(likely)]\n",
+    ),
+    Planted(
+        "voided reading charted again",
+        "cloud_ingest/projection.py",
+        "        if fate is None or observation is None or not fate.counts:\n",
+        "        if fate is None or observation is None or fate.outcome != STORED:\n",
+    ),
+    Planted(
+        "alert of voided readings stays",
+        "cloud_ingest/stores/records/voiding_subject.py",
+        "    settle(case)\n",
+        "    assert case\n",
+    ),
 )
 
 

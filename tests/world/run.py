@@ -41,6 +41,7 @@ from tests.world.cloud import RECORDS, Cloud, TrueClock
 from tests.world.devices import ERASER_DRIVER, Cuff, Device, Eraser, Meter
 from tests.world.engines import sharing_what_is_compiled
 from tests.world.house import Box
+from tests.world.people import People
 from tests.world.plan import Plan, planned
 from tests.world.truth import Measurement, Trace
 from tests.world.verdict import judge
@@ -101,7 +102,7 @@ class World:
         self.truth: list[Measurement] = []
         self._indexed: dict[tuple[str, tuple[object, ...]], Measurement] = {}
         self.devices: dict[str, Device] = {}
-        self.patient_of: dict[str, str] = {}
+        self.people = People(self)
         self.boxes: list[Box] = []
         self.offline: set[str] = set()
         self.restores = 0
@@ -206,7 +207,7 @@ class World:
                 device.boxes.append(self.boxes[index])
             patient = records.add_patient(f"Wearer {number}")
             records.bind(patient.id, self.checks.device_of(serial), since=None)
-            self.patient_of[serial] = patient.id
+            self.people.give(serial, patient.id)
         records.close()
 
     def _tend(self) -> None:
