@@ -28,7 +28,7 @@ from gateway.runtime.errors import StoreError
 from gateway.wire.receipts import Answer, Question, decode_receipt
 from gateway.wire.status import Status
 from tests.world.devices import ZONE
-from tests.world.house import copy_files
+from tests.world.disk import copy_files
 from tests.world.virtual import Process, VirtualLoop
 
 if TYPE_CHECKING:

@@ -2,14 +2,9 @@
 
 import asyncio
 import json
-import os
 import shutil
-import sqlite3
-import tempfile
-from collections.abc import Callable, Coroutine, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
-from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
@@ -22,7 +17,6 @@ from edge.filing import standing_at
 from edge.links.ble_radio import Heard
 from edge.outbox.port import AsyncOutbox
 from edge.outbox.records import OutboxLimits
-from edge.outbox.schema import connect
 from edge.outbox.store import Outbox
 from edge.publish import Publisher
 from edge.quarantine import Quarantine
@@ -39,6 +33,7 @@ from gateway.runtime.counters import Counters
 from gateway.runtime.errors import LinkError
 from gateway.wire.topics import Branch
 from tests.world.devices import ZONE, Cuff, Device, WorldLink
+from tests.world.disk import FULL, OUTBOX, Watched, copy_files, empty_outbox, wal_of, watched
 from tests.world.truth import Measurement
 from tests.world.virtual import Process, VirtualLoop
 
@@ -46,10 +41,7 @@ if TYPE_CHECKING:
     from tests.world.run import World
 
 HEARTBEAT_S = 40.0
-OUTBOX = "outbox.sqlite"
-WAL_HEADER_BYTES = 32
 WINDOW_S_MAX = 1.0  # from a radio's confirmation to the commit, where the disk is well
-FULL = 2  # PRAGMA synchronous
 SETTLED = (1, 2, 3)
 
 _decode = msgspec.json.Decoder(Observation).decode
@@ -90,37 +82,6 @@ class BoxClock:
         self.boots += 1
 
 
-class _Watched(sqlite3.Connection):
-    """The product's own connection to its outbox, which notices what each commit brings to the disk."""
-
-    committing: Callable[[int], None] = staticmethod(lambda _synchronous: None)
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401 as sqlite3 has it
-        """As ever."""
-        if sql == "COMMIT":
-            self.committing(super().execute("PRAGMA synchronous").fetchone()[0])
-        return super().execute(sql, parameters)
-
-
-@cache
-def _empty_outbox() -> bytes:
-    """What the migrations make, before any agent has it: made once in a process."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / OUTBOX
-        connect(path).close()
-        return path.read_bytes()
-
-
-@contextmanager
-def _watched() -> Generator[None]:
-    real = sqlite3.connect
-    sqlite3.connect = partial(real, factory=_Watched)
-    try:
-        yield
-    finally:
-        sqlite3.connect = real
-
-
 class _Thread:
     """Stands where the product has its outbox's thread: the loop does that work itself, in order."""
 
@@ -140,11 +101,11 @@ class Box:
         self.rng = Random(world.rng.random())
         self.folder = world.folder / f"{name}-0"
         self.folder.mkdir()
-        (self.folder / OUTBOX).write_bytes(_empty_outbox())
+        (self.folder / OUTBOX).write_bytes(empty_outbox())
         self.running = False
         self.disk_ill_s = -1e9  # when it last refused
         self._life = 0
-        self._db: _Watched | None = None
+        self._db: Watched | None = None
         self._bells: dict[str, Bell] = {}
         self._unsaved: list[tuple[Measurement, float]] = []
         self.known: dict[tuple[str, int], tuple[str, int]] = {}
@@ -166,11 +127,11 @@ class Box:
         process.on_death = lambda: self.die("killed between two awaits")
         process.after_disk = self.watch
         self.processes.append(process)
-        with _watched():
+        with watched():
             outbox = Outbox.open(self.folder / OUTBOX, self.name, self.clock, self.limits)
         if outbox.recovery is not None:
             world.fail(f"{self.name}: a whole outbox was taken for damaged: {outbox.recovery}")
-        assert isinstance(outbox._db, _Watched)
+        assert isinstance(outbox._db, Watched)
         self._db = outbox._db
         self._db.committing = self._committing
         self._synced = True
@@ -281,7 +242,7 @@ class Box:
             return
         self.synced, self._synced = self._synced, False
         if self.synced:
-            self._durable = _wal(self.folder / f"{OUTBOX}-wal")
+            self._durable = wal_of(self.folder / f"{OUTBOX}-wal")
         if db.total_changes == self._seen_changes:
             return
         self._seen_changes = db.total_changes
@@ -293,7 +254,7 @@ class Box:
 
     def _cut(self, wal: Path) -> None:
         salt, length = self._durable
-        if wal.exists() and _wal(wal)[0] == salt:
+        if wal.exists() and wal_of(wal)[0] == salt:
             with wal.open("r+b") as file:
                 file.truncate(length)
 
@@ -392,25 +353,6 @@ def binding_of(
     )
 
 
-def copy_files(source: Path, to: Path) -> None:
-    """What survives a process: its files, but not what SQLite shares in memory, and no lock."""
-    to.mkdir(exist_ok=True)
-    for path in sorted(source.iterdir()):
-        if not path.name.endswith(("-shm", ".lock")):
-            shutil.copyfile(path, to / path.name)
-
-
 def decode_row(body: bytes) -> Observation:
     """An observation as the outbox keeps it."""
     return _decode(body)
-
-
-def _wal(path: Path) -> tuple[bytes, int]:
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return b"", 0
-    try:
-        return os.pread(file, WAL_HEADER_BYTES, 0)[16:24], os.fstat(file).st_size
-    finally:
-        os.close(file)

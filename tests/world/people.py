@@ -1,4 +1,4 @@
-"""What people do in the cloud while a world lives: hand a device to another person, void what a faulty one measured.
+"""What people do in the cloud while a world lives: hand a device to another person, say whose a reading of the inbox is, void what a faulty device measured.
 
 They act through the records, between two of the ingester's transactions, as a command line beside it would. A cloud that is
 off is waited for. What they did is the truth against which the checkers hold what the records make of it.
@@ -39,6 +39,9 @@ class People:
         self.voided: set[str] = set()  # keys
         self.maybe_voided: set[str] = set()  # keys of readings whose time nobody knows
         self.touched: set[str] = set()  # patients of voided readings
+        self.assigned: dict[
+            str, tuple[str, int]
+        ] = {}  # key -> patient, and when it was judged as theirs
 
     def give(self, serial: str, patient: str) -> None:
         """It is this person's since always."""
@@ -76,6 +79,21 @@ class People:
         self.wearers[serial].append(Wearer(new.id, since, world.loop.time() + ahead_s))
         world.note(serial, f"handed-over to {new.id} in {ahead_s:.0f}s")
 
+    def empty_inbox(self) -> None:
+        """Somebody asks around, and knows whose each waiting reading is."""
+        world, cloud = self._world, self._world.cloud
+        if not cloud.running:
+            world.loop.outside(AGAIN_S, self.empty_inbox)
+            return
+        known = {one.key: one for one in world.checks.journal_rows if one.outcome == "stored"}
+        for waiting in cloud.records.unassigned():
+            one = world.checks.measurement(known[waiting.key].observation)
+            assert one is not None
+            patient = self.patient(one.serial, one.at_s)
+            self.assigned[waiting.key] = (patient, micros(world.loop.now()))
+            cloud.records.assign(waiting.key, patient, "a nurse")
+            world.note("cloud", f"assigned {one.name} to {patient}")
+
     def void(self) -> None:
         """A device is recalled: what it measured in a span of time is taken out."""
         world, cloud = self._world, self._world.cloud
@@ -100,4 +118,5 @@ class People:
             self.voided.add(filed.key)
         else:
             return
-        self.touched.add(filed.subject)
+        subject, _ = self.assigned.get(filed.key, (filed.subject, 0))
+        self.touched.add(subject)

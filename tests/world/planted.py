@@ -184,6 +184,12 @@ FAULTS = (
         "        if fate is None or observation is None or fate.outcome != STORED:\n",
     ),
     Planted(
+        "point of a reading that was given away stays",
+        "cloud_ingest/stores/records/assign.py",
+        "    _repoint(connection, row, position, seen, fate)\n",
+        "    assert fate\n",
+    ),
+    Planted(
         "alert of voided readings stays",
         "cloud_ingest/stores/records/voiding_subject.py",
         "    settle(case)\n",

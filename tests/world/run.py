@@ -20,9 +20,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any, NoReturn
-
-import structlog
 
 from cloud_ingest.rules.thresholds import default_thresholds
 from cloud_ingest.stores.records.store import Records
@@ -33,7 +30,6 @@ from edge import publish, reporting
 from gateway.contract.profile import IdentityRule, Profile
 from gateway.contract.session import Driver
 from gateway.model.identity import Scheme
-from gateway.runtime import clock
 from gateway.wire.topics import Branch
 from tests.world.broker import Broker, Connection
 from tests.world.checks import Checks, micros
@@ -43,6 +39,7 @@ from tests.world.engines import sharing_what_is_compiled
 from tests.world.house import Box
 from tests.world.people import People
 from tests.world.plan import Plan, planned
+from tests.world.setting import quiet, seeded, uncollected
 from tests.world.truth import Measurement, Trace
 from tests.world.verdict import judge
 from tests.world.virtual import DeadlockError, VirtualLoop, bury
@@ -254,7 +251,7 @@ class World:
 
 def run(seed: int) -> Outcome:
     """Live through one seed's world."""
-    with _uncollected():
+    with uncollected():
         return _outcome(seed)
 
 
@@ -264,7 +261,7 @@ def _outcome(seed: int) -> Outcome:
     loop = VirtualLoop(BEGAN)
     world: World | None = None
     try:
-        with _seeded(seed), _quiet(), sharing_what_is_compiled():
+        with seeded(seed), quiet(), sharing_what_is_compiled():
             world = World(seed, folder, loop)
             with _paced(world):
                 _drive(loop, world)
@@ -314,54 +311,6 @@ def _drive(loop: VirtualLoop, world: World) -> None:
         asyncio.set_event_loop(None)
 
 
-class _SeededBits:
-    """Stands where the operating system's random bits come from."""
-
-    def __init__(self, rng: Random) -> None:
-        self._rng = rng
-
-    def token_hex(self, size: int) -> str:
-        """So many octets."""
-        return self._rng.randbytes(size).hex()
-
-
-@contextmanager
-def _seeded(seed: object) -> Generator[None]:
-    real: Any = clock.secrets  # type: ignore[attr-defined]
-    clock.secrets = _SeededBits(Random(f"bits {seed}"))  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        clock.secrets = real  # type: ignore[attr-defined]
-
-
-@contextmanager
-def _uncollected() -> Generator[None]:
-    """A world leaves little behind, which is collected once, at its end; what was there before it is not looked through."""
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.collect()
-        gc.enable()
-        gc.unfreeze()
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    before = structlog.get_config()
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_drop])
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
-def _drop(_logger: object, _method: str, _event: object) -> NoReturn:
-    raise structlog.DropEvent
-
-
 @contextmanager
 def _paced(world: World) -> Generator[None]:
     """The broker of this world where MQTT would be; statuses at the world's pace."""
@@ -396,7 +345,7 @@ def _template() -> Path:
     base = SHM if SHM.is_dir() else Path(tempfile.gettempdir())
     folder = Path(tempfile.mkdtemp(prefix="vitalgate-world-template-", dir=base))
     loop = VirtualLoop(BEGAN - timedelta(days=1))
-    with _seeded("template"):
+    with seeded("template"):
         records = Records.open(
             folder / RECORDS, TENANT, TrueClock(loop), default_thresholds(), sole_ingester=True
         )

@@ -2,12 +2,13 @@
 
 import sqlite3
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.model.identity import DIGEST_MODULUS, ledger_digest
 from gateway.runtime.clock import from_iso
 from gateway.wire.receipts import Question
-from tests.world.checks import Filed, micros
+from tests.world.checks import Filed, Number, micros
 from tests.world.cloud import RECORDS
 from tests.world.truth import Measurement
 
@@ -27,8 +28,9 @@ def judge(world: "World") -> None:
     """Everything that is amiss goes to `world.fail`."""
     stored: dict[str, list[Filed]] = defaultdict(list)
     counting: dict[str, list[Filed]] = defaultdict(list)
-    gone = _voided(world)
-    for filed in world.checks.journal_rows:
+    gone, now = _as_it_stands(world)
+    for first in world.checks.journal_rows:
+        filed = now.get(first.number, first)
         one = world.checks.measurement(filed.observation)
         if filed.outcome == "stored" and one is not None:
             stored[one.name].append(filed)
@@ -46,23 +48,33 @@ def judge(world: "World") -> None:
     _series(world, counting)
 
 
-def _voided(world: "World") -> set[str]:
-    """Keys that the journal calls voided now: those that people took out, and no others. Nothing else in it ever changes."""
+def _as_it_stands(world: "World") -> tuple[set[str], dict[Number, Filed]]:
+    """Keys that the journal calls voided, and what was given to somebody since it was filed. Nothing else in it ever changes."""
     filed = {one.number: one for one in world.checks.journal_rows if one.outcome == "stored"}
+    people = world.people
     gone: set[str] = set()
+    now: dict[Number, Filed] = {}
     for row in world.cloud.committed_after(0):
         for position, fate in enumerate(row.fates):
             was = filed.get((row.agent, row.epoch, row.first + position))
             if was is None or fate.outcome != "stored":
                 continue
-            if (fate.subject, fate.time_us) != (was.subject, was.time_us):
+            patient, judged_us = people.assigned.get(was.key, ("", 0))
+            if patient and fate.subject == patient:
+                now[was.number] = replace(
+                    was,
+                    subject=patient,
+                    time_us=fate.time_us,
+                    suspect_of=fate.suspect_of,
+                    received_us=judged_us,
+                )
+            elif patient or (fate.subject, fate.time_us) != (was.subject, was.time_us):
                 world.fail(f"{was.key} was {was.subject}'s at {was.time_us}, and is {fate}")
             if fate.voided:
                 gone.add(was.key)
-    people = world.people
     if not people.voided <= gone <= people.voided | people.maybe_voided:
         world.fail(f"voided: {sorted(gone)}, asked for: {sorted(people.voided)}")
-    return gone
+    return gone, now
 
 
 def _kept_unread(world: "World") -> None:
