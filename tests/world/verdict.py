@@ -30,7 +30,7 @@ def judge(world: "World") -> None:
     counting: dict[str, list[Filed]] = defaultdict(list)
     gone, now = _as_it_stands(world)
     for first in world.checks.journal_rows:
-        filed = now.get(first.number, first)
+        filed = now.get((first.number, first.key), first)
         one = world.checks.measurement(filed.observation)
         if filed.outcome == "stored" and one is not None:
             stored[one.name].append(filed)
@@ -48,20 +48,24 @@ def judge(world: "World") -> None:
     _series(world, counting)
 
 
-def _as_it_stands(world: "World") -> tuple[set[str], dict[Number, Filed]]:
+def _as_it_stands(world: "World") -> tuple[set[str], dict[tuple[Number, str], Filed]]:
     """Keys that the journal calls voided, and what was given to somebody since it was filed. Nothing else in it ever changes."""
-    filed = {one.number: one for one in world.checks.journal_rows if one.outcome == "stored"}
+    # A box of which an older image was put back gives a number twice.
+    filed = {
+        (one.number, one.key): one for one in world.checks.journal_rows if one.outcome == "stored"
+    }
     people = world.people
     gone: set[str] = set()
-    now: dict[Number, Filed] = {}
+    now: dict[tuple[Number, str], Filed] = {}
     for row in world.cloud.committed_after(0):
         for position, fate in enumerate(row.fates):
-            was = filed.get((row.agent, row.epoch, row.first + position))
+            seen, number = row.observation(position), (row.agent, row.epoch, row.first + position)
+            was = None if seen is None else filed.get((number, seen.key))
             if was is None or fate.outcome != "stored":
                 continue
             patient, judged_us = people.assigned.get(was.key, ("", 0))
             if patient and fate.subject == patient:
-                now[was.number] = replace(
+                now[was.number, was.key] = replace(
                     was,
                     subject=patient,
                     time_us=fate.time_us,
