@@ -63,7 +63,8 @@ GREAT = {
     "inbox": 3,
     "voiding": 2,
 }
-RARE = {"box_image", "cloud_backup", "long_outage"}
+# Of a patient of whom readings were voided, less can be said of what pages: most worlds are without.
+RARE = {"box_image", "cloud_backup", "long_outage", "voiding"}
 PEOPLE = {"hand_over", "inbox", "voiding"}
 LONG_OUTAGE_S = 8_000.0
 MEASUREMENTS_MAX = 30
