@@ -26,14 +26,17 @@ DUE_MAX = 200  # rows acted on in one call; the rest wait for the next
 
 # Looked for each second: made once.
 _WAITING = (
-    select(due.c.id).where(due.c.at_us <= bindparam("now_us")).order_by(due.c.at_us).limit(DUE_MAX)
+    select(due.c.id)
+    .where(due.c.at_us <= bindparam("now_us"))
+    .order_by(due.c.at_us)
+    .limit(bindparam("most"))
 )
 
 
 def act_on_due(engine: Engine, desk: Desk) -> list[News]:
     """Look at what is due by now, each row again under the lock. News of the alerts that changed."""
     with reading(engine) as connection:
-        ids = connection.execute(_WAITING, {"now_us": desk.now_us}).scalars().all()
+        ids = connection.execute(_WAITING, {"now_us": desk.now_us, "most": DUE_MAX}).scalars().all()
     changed: list[str] = []
     for row in ids:
         with writing(engine) as connection:
