@@ -20,6 +20,7 @@ WIRE_BYTES_MAX = 300_000
 COUNT_MAX = 1_000
 HEADER_BYTES_MAX = 1_000
 ZSTD_LEVEL = 3
+PIECE_BYTES = 1 << 16
 ZSTD_WINDOW_BYTES_MAX = 1 << 23
 ZSTD_FROM_BYTES = 400  # below that a frame costs more than it saves
 
@@ -250,6 +251,15 @@ def _glimpse(payload: bytes) -> Header | None:
         return None
 
 
+def _read_up_to(limit: int, reader: zstandard.ZstdDecompressionReader) -> bytes:
+    parts: list[bytes] = []
+    # In pieces, since room for as much as is asked for is made at once, and a body is a hundredth of what it may be.
+    while limit and (part := reader.read(min(limit, PIECE_BYTES))):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)
+
+
 def _unpack(header: Header, body: bytes) -> bytes:
     match header.encoding:
         case "json":
@@ -259,7 +269,7 @@ def _unpack(header: Header, body: bytes) -> bytes:
             with zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX).stream_reader(
                 body
             ) as reader:
-                plain = reader.read(BODY_BYTES_MAX + 1)
+                plain = _read_up_to(BODY_BYTES_MAX + 1, reader)
         case other:
             raise EnvelopeError(f"encoding {other!r}; this reads json and json+zstd", header)
     if len(plain) > BODY_BYTES_MAX:

@@ -12,7 +12,7 @@ from drivers.vendor.onetouch_ultra2.sim import record
 from gateway.model.identity import device_id
 from gateway.model.observation import Observation
 from gateway.runtime.clock import from_iso
-from gateway.wire.envelope import decode_envelope, envelope_hash
+from gateway.wire.envelope import decode_envelope, decode_header, envelope_hash
 from gateway.wire.receipts import Receipt
 from gateway.wire.topics import Branch
 from tests.world.house import SETTLED, Box, decode_row
@@ -27,6 +27,8 @@ DAMAGED = 4
 UNNOTICED_S = 30.0  # a box whose clock is off by less says nothing
 VISIT_S_MAX = 400.0
 MARGIN_S = 0.002  # moments travel in milliseconds
+MARGIN = timedelta(seconds=MARGIN_S)
+NOBODY = "device:"
 Number = tuple[str, str, int]
 
 
@@ -63,8 +65,7 @@ class Checks:
 
     def envelope(self, branch: Branch, payload: bytes, *, told_time: bool) -> None:
         """A box sends this."""
-        told = decode_envelope(payload)
-        header = told.header
+        header = decode_header(payload)[0]
         if header.agent != branch.agent:
             self._world.fail(f"{branch.agent} sends an envelope of {header.agent}")
         (boots,) = (box.clock.boots for box in self._world.boxes if box.name == branch.agent)
@@ -73,16 +74,39 @@ class Checks:
             for number in ((header.agent, header.epoch, n) for n in header.numbers)
             if not told_time or self._boot_of.get(number) != boots
         )
-        self.sent[envelope_hash(payload)] = [
-            ((header.agent, header.epoch, n), seen.key)
-            for n, seen in zip(header.numbers, told.observations, strict=True)
-            if isinstance(seen, Observation)
-        ]
+        if (mark := envelope_hash(payload)) not in self.sent:
+            self.sent[mark] = [
+                ((header.agent, header.epoch, n), seen.key)
+                for n, seen in zip(
+                    header.numbers, decode_envelope(payload).observations, strict=True
+                )
+                if isinstance(seen, Observation)
+            ]
 
     def outbox(self, box: Box, db: sqlite3.Connection) -> None:
-        """Numbers have no gap and are given once; what leaves has its receipt; what a cursor passes by is held."""
+        """Numbers have no gap and are given once; what leaves has its receipt; what a cursor passes by is held.
+
+        Most visits to the disk change nothing of that. What is as it was at the last look was judged then.
+        """
+        rows = db.execute("SELECT id, epoch, n, key, state FROM rows").fetchall()
+        numbers = (
+            db.execute("SELECT epoch, issued FROM epochs").fetchall(),
+            db.execute("SELECT epoch, first, last FROM removed").fetchall(),
+        )
+        if box.looked_at != (rows, numbers):
+            self._rows(box, db, rows)
+            _has_no_gap(self._world, box, rows, *numbers)
+            box.looked_at = (rows, numbers)
+        if sum(1 for *_, state in rows if state == 0) >= box.limits.rows_max:
+            box.disk_ill_s = max(box.disk_ill_s, self._world.loop.time())
+        self._cursors(box, db)
+        self._clocks(box, db)
+
+    def _rows(
+        self, box: Box, db: sqlite3.Connection, rows: list[tuple[int, str, int, str, int]]
+    ) -> None:
         found: dict[tuple[str, int], tuple[str, int]] = {}
-        for row, epoch, n, key, state in db.execute("SELECT id, epoch, n, key, state FROM rows"):
+        for row, epoch, n, key, state in rows:
             place = (epoch, n)
             found[place] = (key, state)
             before = box.known.get(place)
@@ -99,13 +123,7 @@ class Checks:
                 if state not in SETTLED:
                     self._world.fail(f"{box.name}: row {place} went without having been settled")
                 self._settled(box, place, key, state)
-        if sum(1 for _, state in found.values() if state == 0) >= box.limits.rows_max:
-            box.disk_ill_s = max(box.disk_ill_s, self._world.loop.time())
-        self._has_no_gap(box, db, found)
-        for place, told in found.items():
-            box.known[place] = told
-        self._cursors(box, db)
-        self._clocks(box, db)
+        box.known.update(found)
 
     def _accepted(
         self, box: Box, db: sqlite3.Connection, row: int, place: tuple[str, int], key: str
@@ -134,35 +152,26 @@ class Checks:
         elif OUTCOMES[state] not in outcomes:
             self._world.fail(f"{box.name}: {place} is called {OUTCOMES[state]}, and is {outcomes}")
 
-    def _has_no_gap(
-        self, box: Box, db: sqlite3.Connection, found: dict[tuple[str, int], tuple[str, int]]
-    ) -> None:
-        held: dict[str, set[int]] = defaultdict(set)
-        for epoch, n in found:
-            held[epoch].add(n)
-        for epoch, first, last in db.execute("SELECT epoch, first, last FROM removed"):
-            held[epoch].update(range(first, last + 1))
-        for epoch, issued in db.execute("SELECT epoch, issued FROM epochs"):
-            if held[epoch] != set(range(1, issued + 1)):
-                gone = sorted(set(range(1, issued + 1)) ^ held[epoch])
-                self._world.fail(f"{box.name}: {issued} numbers given, amiss: {gone[:10]}")
-
     def _cursors(self, box: Box, db: sqlite3.Connection) -> None:
-        for device, cursor in db.execute("SELECT device, cursor FROM devices"):
-            if not (cursor or "").startswith("u2:"):
-                continue
-            told = cursor[3:]
-            prints = {told[at : at + 8] for at in range(0, len(told), 8)}
-            for one in self._world.truth:
-                if (
-                    one.kind == "glucose"
-                    and self.device_of(one.serial) == device
-                    and _fingerprint(one) in prints
-                    and one.name not in box.holds
-                ):
-                    self._world.fail(
-                        f"{box.name}: the cursor is past {one.name}, which is not held"
-                    )
+        cursors = db.execute("SELECT device, cursor FROM devices").fetchall()
+        seen = (cursors, len(self._world.truth))
+        if box.cursors_seen == seen:
+            return
+        box.cursors_seen = seen
+        for device, cursor in cursors:
+            if (cursor or "").startswith("u2:"):
+                self._is_held_before(box, device, cursor[3:])
+
+    def _is_held_before(self, box: Box, device: str, told: str) -> None:
+        prints = {told[at : at + 8] for at in range(0, len(told), 8)}
+        for one in self._world.truth:
+            if (
+                one.kind == "glucose"
+                and self.device_of(one.serial) == device
+                and _fingerprint(one) in prints
+                and one.name not in box.holds
+            ):
+                self._world.fail(f"{box.name}: the cursor is past {one.name}, which is not held")
 
     def _clocks(self, box: Box, db: sqlite3.Connection) -> None:
         for device, memory in db.execute("SELECT device, memory FROM clocks"):
@@ -242,10 +251,23 @@ class Checks:
         one = self.measurement(filed.observation)
         if one is None:
             self._world.fail(f"the journal holds what was never measured: {filed.key}")
-        elif filed.subject and filed.subject != self._world.patient_of[one.serial]:
-            self._world.fail(f"{one.name} is {filed.subject}'s in the cloud")
         elif filed.outcome == "stored":
+            self._is_theirs(filed, one)
             self._is_filed_truly(filed, one)
+
+    def _is_theirs(self, filed: Filed, one: Measurement) -> None:
+        """Nobody has another's reading; and it is nobody's only where the device changed hands in the time that is told."""
+        people, time = self._world.people, filed.observation.time
+        at = from_iso(time.utc)
+        first = None if time.early_s is None else at - timedelta(seconds=time.early_s)
+        last = at + timedelta(seconds=time.late_s)
+        theirs = people.patient(one.serial, one.at_s)
+        if filed.subject.startswith(NOBODY):
+            wide = None if first is None else first - MARGIN
+            if (only := people.only(one.serial, wide, last + MARGIN)) is not None:
+                self._world.fail(f"{one.name} is nobody's, and can only be {only}'s")
+        elif filed.subject != theirs and (first is None or first <= one.at) and one.at <= last:
+            self._world.fail(f"{one.name} is {filed.subject}'s in the cloud, and was {theirs}'s")
 
     def must_be_dated(self, number: Number) -> bool:
         """Whether its box knew the cloud's time whenever it sent it, in the boot in which it was read."""
@@ -312,6 +334,24 @@ class Checks:
             maker = device.maker or f"{device.profile.replace('/', '.')}"
             self._devices[serial] = device_id(self._world.tenant_key, maker, device.model, serial)
         return self._devices[serial]
+
+
+def _has_no_gap(
+    world: "World",
+    box: Box,
+    rows: list[tuple[int, str, int, str, int]],
+    epochs: list[tuple[str, int]],
+    removed: list[tuple[str, int, int]],
+) -> None:
+    held: dict[str, set[int]] = defaultdict(set)
+    for _, epoch, n, *_ in rows:
+        held[epoch].add(n)
+    for epoch, first, last in removed:
+        held[epoch].update(range(first, last + 1))
+    for epoch, issued in epochs:
+        if held[epoch] != set(range(1, issued + 1)):
+            gone = sorted(set(range(1, issued + 1)) ^ held[epoch])
+            world.fail(f"{box.name}: {issued} numbers given, amiss: {gone[:10]}")
 
 
 def _fingerprint(one: Measurement) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from cloud_ingest.batching import Arrival, Inbox, readings_in
 from cloud_ingest.filing import Filing
@@ -28,7 +28,7 @@ from gateway.runtime.errors import StoreError
 from gateway.wire.receipts import Answer, Question, decode_receipt
 from gateway.wire.status import Status
 from tests.world.devices import ZONE
-from tests.world.house import copy_files
+from tests.world.disk import copy_files
 from tests.world.virtual import Process, VirtualLoop
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ RECORDS, SERIES = "records.sqlite", "series.sqlite"
 PROJECT_S, DUE_S = 25.0, 60.0
 IDLE_PASSES = 6  # the product looks each second; here only now and then, where nothing is new
 RECONNECT_S = 3.0
+_AFTER = (
+    select(journal_table).where(journal_table.c.id > bindparam("id")).order_by(journal_table.c.id)
+)
 
 
 class Killed(BaseException):
@@ -212,8 +215,7 @@ class Cloud:
     def committed_after(self, journal: int) -> Sequence[JournalRow]:
         """What any other process can see in the journal now."""
         with reading(self.records.engine) as connection:
-            query = select(journal_table).where(journal_table.c.id > journal)
-            return [check(row) for row in connection.execute(query.order_by(journal_table.c.id))]
+            return [check(row) for row in connection.execute(_AFTER, {"id": journal})]
 
     @property
     def idle(self) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +33,7 @@ from gateway.runtime.counters import Counters
 from gateway.runtime.errors import LinkError
 from gateway.wire.topics import Branch
 from tests.world.devices import ZONE, Cuff, Device, WorldLink
+from tests.world.disk import FULL, OUTBOX, Watched, copy_files, empty_outbox, wal_of, watched
 from tests.world.truth import Measurement
 from tests.world.virtual import Process, VirtualLoop
 
@@ -41,10 +41,7 @@ if TYPE_CHECKING:
     from tests.world.run import World
 
 HEARTBEAT_S = 40.0
-OUTBOX = "outbox.sqlite"
-WAL_HEADER_BYTES = 32
 WINDOW_S_MAX = 1.0  # from a radio's confirmation to the commit, where the disk is well
-FULL = 2  # PRAGMA synchronous
 SETTLED = (1, 2, 3)
 
 _decode = msgspec.json.Decoder(Observation).decode
@@ -104,10 +101,11 @@ class Box:
         self.rng = Random(world.rng.random())
         self.folder = world.folder / f"{name}-0"
         self.folder.mkdir()
+        (self.folder / OUTBOX).write_bytes(empty_outbox())
         self.running = False
         self.disk_ill_s = -1e9  # when it last refused
         self._life = 0
-        self._db: sqlite3.Connection | None = None
+        self._db: Watched | None = None
         self._bells: dict[str, Bell] = {}
         self._unsaved: list[tuple[Measurement, float]] = []
         self.known: dict[tuple[str, int], tuple[str, int]] = {}
@@ -117,8 +115,8 @@ class Box:
         self._images: dict[
             Path, tuple[float, dict[tuple[str, int], tuple[str, int]], dict[str, set[str]]]
         ] = {}
-        self._seen_changes = -1
-        self._sync, self._synced = FULL, False
+        self.forget_looks()
+        self._synced = False
         self.synced = True  # whether what the disk was just asked for was brought to it by an fsync
         self._durable: tuple[bytes, int] = (b"", 0)
 
@@ -129,13 +127,15 @@ class Box:
         process.on_death = lambda: self.die("killed between two awaits")
         process.after_disk = self.watch
         self.processes.append(process)
-        outbox = Outbox.open(self.folder / OUTBOX, self.name, self.clock, self.limits)
+        with watched():
+            outbox = Outbox.open(self.folder / OUTBOX, self.name, self.clock, self.limits)
         if outbox.recovery is not None:
             world.fail(f"{self.name}: a whole outbox was taken for damaged: {outbox.recovery}")
+        assert isinstance(outbox._db, Watched)
         self._db = outbox._db
-        self._db.set_trace_callback(self._traced)
-        (self._sync,) = self._db.execute("PRAGMA synchronous").fetchone()
-        self._synced, self._seen_changes = True, -1
+        self._db.committing = self._committing
+        self._synced = True
+        self.forget_looks()
         self.outbox = outbox
         self.running = True
         self.disk_ill_s = min(self.disk_ill_s, world.loop.time())
@@ -165,7 +165,6 @@ class Box:
             self._cut(fresh / f"{OUTBOX}-wal")
             self.clock.boot()
         assert self._db is not None
-        self._db.set_trace_callback(None)
         self.outbox.close()
         shutil.rmtree(self.folder)
         self.folder = fresh
@@ -179,7 +178,7 @@ class Box:
         self.world.note(self.name, "restored an older image")
         taken_s, self.known, self.holds = self._images[image]
         self.world.checks.forget_clocks(self.name, taken_s)
-        self._seen_changes = -1
+        self.forget_looks()
         for one in self.world.truth:
             if one.name in before and one.name not in self.holds:
                 one.excused = one.excused or "it was on a disk that an older image replaced"
@@ -189,6 +188,12 @@ class Box:
         copy_files(self.folder, to)
         holds = {name: set(keys) for name, keys in self.holds.items()}
         self._images[to] = (self.world.loop.time(), dict(self.known), holds)
+
+    def forget_looks(self) -> None:
+        """What was judged at the last look is to be judged again: the disk may be another."""
+        self._seen_changes = -1
+        self.looked_at: tuple[object, ...] = ()
+        self.cursors_seen: tuple[object, ...] = ()
 
     def hear(self, heard: Heard) -> None:
         """The radio heard a device."""
@@ -237,22 +242,19 @@ class Box:
             return
         self.synced, self._synced = self._synced, False
         if self.synced:
-            self._durable = _wal(self.folder / f"{OUTBOX}-wal")
+            self._durable = wal_of(self.folder / f"{OUTBOX}-wal")
         if db.total_changes == self._seen_changes:
             return
         self._seen_changes = db.total_changes
         self.world.checks.outbox(self, db)
         self._unsaved = [told for told in self._unsaved if told[0].name not in self.holds]
 
-    def _traced(self, statement: str) -> None:
-        if statement.startswith("PRAGMA synchronous = "):
-            self._sync = FULL if statement.endswith("FULL") else 1
-        elif statement == "COMMIT" and self._sync == FULL:
-            self._synced = True
+    def _committing(self, synchronous: int) -> None:
+        self._synced |= synchronous >= FULL
 
     def _cut(self, wal: Path) -> None:
         salt, length = self._durable
-        if wal.exists() and _wal(wal)[0] == salt:
+        if wal.exists() and wal_of(wal)[0] == salt:
             with wal.open("r+b") as file:
                 file.truncate(length)
 
@@ -351,22 +353,6 @@ def binding_of(
     )
 
 
-def copy_files(source: Path, to: Path) -> None:
-    """What survives a process: its files, but not what SQLite shares in memory, and no lock."""
-    to.mkdir(exist_ok=True)
-    for path in sorted(source.iterdir()):
-        if not path.name.endswith(("-shm", ".lock")):
-            shutil.copyfile(path, to / path.name)
-
-
 def decode_row(body: bytes) -> Observation:
     """An observation as the outbox keeps it."""
     return _decode(body)
-
-
-def _wal(path: Path) -> tuple[bytes, int]:
-    try:
-        with path.open("rb") as file:
-            return file.read(WAL_HEADER_BYTES)[16:24], path.stat().st_size
-    except FileNotFoundError:
-        return b"", 0

@@ -149,9 +149,8 @@ FAULTS = (
     Planted(
         "mark past what the series holds",
         "cloud_ingest/stores/records/projection.py",
-        "            return Work(\n                moved,\n",
-        "            follow = journal.c.id.between(after + 2, until)\n"
-        "            return Work(\n                moved,\n",
+        '            follow = {"after": after, "until": until}\n',
+        '            follow = {"after": after + 1, "until": until}\n',
     ),
     Planted(
         "wrong clock goes untold",
@@ -164,6 +163,37 @@ FAULTS = (
         "cloud_ingest/stores/records/numbers.py",
         '            digest = f"{ledger_digest(run):016x}"\n',
         '            digest = f"{ledger_digest(run[1:]):016x}"\n',
+    ),
+    Planted(
+        "whoever has it now",
+        "cloud_ingest/stores/records/subjects.py",
+        "    covering = [bound for bound in mine if bound.covers(moment)]\n",
+        "    covering = [bound for bound in mine if bound.to_us is None]\n",
+    ),
+    Planted(
+        "whose it was by the likeliest moment",
+        "cloud_ingest/stores/records/subjects.py",
+        "    covering = [bound for bound in mine if bound.covers(moment)]\n",
+        "    likely = When(moment.at_us, moment.at_us, moment.at_us)\n"
+        "    covering = [bound for bound in mine if bound.covers(likely)]\n",
+    ),
+    Planted(
+        "voided reading charted again",
+        "cloud_ingest/projection.py",
+        "        if fate is None or observation is None or not fate.counts:\n",
+        "        if fate is None or observation is None or fate.outcome != STORED:\n",
+    ),
+    Planted(
+        "point of a reading that was given away stays",
+        "cloud_ingest/stores/records/assign.py",
+        "    _repoint(connection, row, position, seen, fate)\n",
+        "    assert fate\n",
+    ),
+    Planted(
+        "alert of voided readings stays",
+        "cloud_ingest/stores/records/voiding_subject.py",
+        "    settle(case)\n",
+        "    assert case\n",
     ),
 )
 

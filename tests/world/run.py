@@ -20,9 +20,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any, NoReturn
-
-import structlog
 
 from cloud_ingest.rules.thresholds import default_thresholds
 from cloud_ingest.stores.records.store import Records
@@ -33,14 +30,16 @@ from edge import publish, reporting
 from gateway.contract.profile import IdentityRule, Profile
 from gateway.contract.session import Driver
 from gateway.model.identity import Scheme
-from gateway.runtime import clock
 from gateway.wire.topics import Branch
 from tests.world.broker import Broker, Connection
 from tests.world.checks import Checks, micros
 from tests.world.cloud import RECORDS, Cloud, TrueClock
 from tests.world.devices import ERASER_DRIVER, Cuff, Device, Eraser, Meter
+from tests.world.engines import sharing_what_is_compiled
 from tests.world.house import Box
+from tests.world.people import People
 from tests.world.plan import Plan, planned
+from tests.world.setting import quiet, seeded, uncollected
 from tests.world.truth import Measurement, Trace
 from tests.world.verdict import judge
 from tests.world.virtual import DeadlockError, VirtualLoop, bury
@@ -100,7 +99,7 @@ class World:
         self.truth: list[Measurement] = []
         self._indexed: dict[tuple[str, tuple[object, ...]], Measurement] = {}
         self.devices: dict[str, Device] = {}
-        self.patient_of: dict[str, str] = {}
+        self.people = People(self)
         self.boxes: list[Box] = []
         self.offline: set[str] = set()
         self.restores = 0
@@ -205,7 +204,7 @@ class World:
                 device.boxes.append(self.boxes[index])
             patient = records.add_patient(f"Wearer {number}")
             records.bind(patient.id, self.checks.device_of(serial), since=None)
-            self.patient_of[serial] = patient.id
+            self.people.give(serial, patient.id)
         records.close()
 
     def _tend(self) -> None:
@@ -252,12 +251,17 @@ class World:
 
 def run(seed: int) -> Outcome:
     """Live through one seed's world."""
+    with uncollected():
+        return _outcome(seed)
+
+
+def _outcome(seed: int) -> Outcome:
     base = SHM if SHM.is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="vitalgate-world-", dir=base))
     loop = VirtualLoop(BEGAN)
     world: World | None = None
     try:
-        with _seeded(seed), _quiet():
+        with seeded(seed), quiet(), sharing_what_is_compiled():
             world = World(seed, folder, loop)
             with _paced(world):
                 _drive(loop, world)
@@ -295,7 +299,7 @@ def _drive(loop: VirtualLoop, world: World) -> None:
         with warnings.catch_warnings():
             # What a process had planned and never began went with it.
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-            gc.collect(0)
+            gc.collect()
         sys.unraisablehook = hook
         for box in world.boxes:
             if box.running:
@@ -305,41 +309,6 @@ def _drive(loop: VirtualLoop, world: World) -> None:
             world.cloud.series.close()
         loop.run_until_complete(loop.shutdown_asyncgens())
         asyncio.set_event_loop(None)
-
-
-class _SeededBits:
-    """Stands where the operating system's random bits come from."""
-
-    def __init__(self, rng: Random) -> None:
-        self._rng = rng
-
-    def token_hex(self, size: int) -> str:
-        """So many octets."""
-        return self._rng.randbytes(size).hex()
-
-
-@contextmanager
-def _seeded(seed: object) -> Generator[None]:
-    real: Any = clock.secrets  # type: ignore[attr-defined]
-    clock.secrets = _SeededBits(Random(f"bits {seed}"))  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        clock.secrets = real  # type: ignore[attr-defined]
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    before = structlog.get_config()
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_drop])
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
-def _drop(_logger: object, _method: str, _event: object) -> NoReturn:
-    raise structlog.DropEvent
 
 
 @contextmanager
@@ -376,7 +345,7 @@ def _template() -> Path:
     base = SHM if SHM.is_dir() else Path(tempfile.gettempdir())
     folder = Path(tempfile.mkdtemp(prefix="vitalgate-world-template-", dir=base))
     loop = VirtualLoop(BEGAN - timedelta(days=1))
-    with _seeded("template"):
+    with seeded("template"):
         records = Records.open(
             folder / RECORDS, TENANT, TrueClock(loop), default_thresholds(), sole_ingester=True
         )

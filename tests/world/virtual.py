@@ -5,9 +5,11 @@ world is judged, and only then unwound (`bury`), since Python would else unwind 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar, copy_context
 from datetime import datetime, timedelta
+from heapq import heapify, heappop, heappush
 from random import Random
 from typing import Any, cast
 
@@ -17,6 +19,9 @@ STEP_S = 1e-9  # what a step takes: on a clock that stands still, a wait that is
 STEPS_MAX = 400_000  # callbacks of all processes in one world: more is a loop that does not end
 DISK_S_MAX = 0.02  # for one commit or look at the disk
 BURIAL_S = 120.0
+WAIT_S_MAX = 86_400  # asyncio's own, as the two that follow
+TIMERS_KEPT = 100
+RESOLUTION_S = 1e-9
 
 _current: ContextVar["Process | None"] = ContextVar("process", default=None)
 
@@ -121,43 +126,84 @@ class Process:
         self._mains.clear()
 
 
-class _Guarded:
-    """A callback of a process: it runs if the process still lives. `timed`: a timer, which nothing waits for by itself."""
+class _Handle:
+    """A callback, perhaps of a process: then it runs if the process still lives. A timer's has `when`, and nothing waits for it by itself."""
 
-    __slots__ = ("_call", "_process", "_timed")
+    __slots__ = ("_args", "_call", "_context", "_loop", "_process", "_when", "cancelled_", "waits")
 
-    def __init__(self, process: Process, call: Callable[..., object], *, timed: bool) -> None:
-        self._process, self._call, self._timed = process, call, timed
+    def __init__(
+        self,
+        loop: "VirtualLoop",
+        call: Callable[..., object],
+        args: Sequence[object],
+        context: Context | None,
+        when: float | None,
+    ) -> None:
+        self._loop, self._call, self._args, self._when = loop, call, args, when
+        self._context = copy_context() if context is None else context
+        self._process = self._context.get(_current)
+        self.cancelled_, self.waits = False, when is not None
 
-    def __call__(self, *args: object) -> None:
+    def __lt__(self, _other: object) -> bool:
+        """Two timers of one moment: neither is before the other."""
+        return False
+
+    def cancel(self) -> None:
+        """It will not run."""
+        if not self.cancelled_:
+            self.cancelled_ = True
+            self._call, self._args = _nothing, ()
+            if self.waits:
+                self._loop.timers_cancelled += 1
+
+    def cancelled(self) -> bool:
+        """Whether it was."""
+        return self.cancelled_
+
+    def when(self) -> float:
+        """On the loop's clock."""
+        assert self._when is not None
+        return self._when
+
+    def run(self) -> None:
+        """Do it, or leave it to the dead."""
+        try:
+            if self._process is None:
+                self._context.run(self._call, *self._args)
+            else:
+                self._context.run(self._guarded)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as fault:  # noqa: BLE001 the loop's own handler judges it
+            told = {"message": f"Exception in callback {self._call!r}", "exception": fault}
+            self._loop.call_exception_handler(told)
+
+    def _guarded(self) -> None:
+        assert self._process is not None
         if self._process.may_step():
-            self._call(*args)
-        elif not self._timed:
-            self._process.swallow(self._call, args)
+            self._call(*self._args)
+        elif self._when is None:
+            self._process.swallow(self._call, self._args)
 
 
-class _Selector:
-    """Waits for nothing but time."""
-
-    def __init__(self, loop: "VirtualLoop") -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> Sequence[object]:
-        if timeout is None:
-            raise DeadlockError
-        self._loop.advance(timeout)
-        return ()
+def _nothing() -> None:
+    """Stands where a cancelled callback was."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """An event loop without sockets and threads. `began` is the true time of its second 0."""
+    """An event loop without sockets and threads. `began` is the true time of its second 0.
+
+    It runs callbacks in the order in which asyncio's own loop would, without what that one does for threads and debuggers.
+    """
 
     def __init__(self, began: datetime) -> None:
         super().__init__()
-        self._selector = _Selector(self)
         self._seconds = 0.0
         self._began = began
         self._steps = 0
+        self._soon: deque[_Handle] = deque()
+        self._timers: list[tuple[float, _Handle]] = []
+        self.timers_cancelled = 0
         self.set_task_factory(cast("Any", _make_task))
 
     def time(self) -> float:
@@ -183,10 +229,31 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if self._steps > STEPS_MAX:
             raise DeadlockError(f"over {STEPS_MAX} steps")
 
+    def get_debug(self) -> bool:
+        """Never."""
+        return False
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Of this loop."""
+        return asyncio.Future(loop=self)
+
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: object, context: Context | None = None
-    ) -> asyncio.Handle:
-        return super().call_soon(_guarded(callback, context, timed=False), *args, context=context)
+    ) -> _Handle:
+        """In the next round."""
+        handle = _Handle(self, callback, args, context, None)
+        self._soon.append(handle)
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: object,
+        context: Context | None = None,
+    ) -> _Handle:
+        """After so many seconds."""
+        return self.call_at(self._seconds + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
         self,
@@ -194,10 +261,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: object,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle:
-        return super().call_at(
-            when, _guarded(callback, context, timed=True), *args, context=context
-        )
+    ) -> _Handle:
+        """At that moment."""
+        handle = _Handle(self, callback, args, context, when)
+        heappush(self._timers, (when, handle))
+        return handle
 
     def run_in_executor(  # type: ignore[override]
         self,
@@ -215,20 +283,35 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context.run(_current.set, None)
         self.call_later(after_s, call, *args, context=context)
 
-    def _process_events(self, event_list: Sequence[object]) -> None:
-        """There are none."""
+    def _run_once(self) -> None:
+        self._let_go_of_cancelled()
+        soon, timers = self._soon, self._timers
+        if not soon and not self._stopping:  # type: ignore[attr-defined]
+            if not timers:
+                raise DeadlockError
+            self._seconds += min(max(0, timers[0][0] - self._seconds), WAIT_S_MAX)
+        due = self._seconds + RESOLUTION_S
+        while timers and timers[0][0] < due:
+            handle = heappop(timers)[1]
+            handle.waits = False
+            soon.append(handle)
+        for _ in range(len(soon)):
+            handle = soon.popleft()
+            if not handle.cancelled_:
+                handle.run()
+
+    def _let_go_of_cancelled(self) -> None:
+        timers = self._timers
+        if len(timers) > TIMERS_KEPT and self.timers_cancelled * 2 > len(timers):
+            timers = self._timers = [one for one in timers if not one[1].cancelled_]
+            heapify(timers)
+            self.timers_cancelled = 0
+        while timers and timers[0][1].cancelled_:
+            self.timers_cancelled -= 1
+            heappop(timers)[1].waits = False
 
     def _write_to_self(self) -> None:
         """Nobody calls from a thread."""
-
-
-def _guarded(
-    callback: Callable[..., object], context: Context | None, *, timed: bool
-) -> Callable[..., object]:
-    process = _current.get() if context is None else context.get(_current)
-    if process is None or isinstance(callback, _Guarded):
-        return callback
-    return _Guarded(process, callback, timed=timed)
 
 
 def _make_task(

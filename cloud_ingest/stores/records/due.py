@@ -1,6 +1,6 @@
 """What a clock or a person does to alerts: unconfirmed findings, missing answers, acknowledging, resolving. Each in its own transaction."""
 
-from sqlalchemy import Connection, Engine, RowMapping, delete, select, update
+from sqlalchemy import Connection, Engine, RowMapping, bindparam, delete, select, update
 
 from cloud_ingest.live import News
 from cloud_ingest.rules.judge import second_reading_came
@@ -24,12 +24,19 @@ from gateway.model.alert import AlertState, may_follow
 
 DUE_MAX = 200  # rows acted on in one call; the rest wait for the next
 
+# Looked for each second: made once.
+_WAITING = (
+    select(due.c.id)
+    .where(due.c.at_us <= bindparam("now_us"))
+    .order_by(due.c.at_us)
+    .limit(bindparam("most"))
+)
+
 
 def act_on_due(engine: Engine, desk: Desk) -> list[News]:
     """Look at what is due by now, each row again under the lock. News of the alerts that changed."""
     with reading(engine) as connection:
-        waiting = select(due.c.id).where(due.c.at_us <= desk.now_us).order_by(due.c.at_us)
-        ids = connection.execute(waiting.limit(DUE_MAX)).scalars().all()
+        ids = connection.execute(_WAITING, {"now_us": desk.now_us, "most": DUE_MAX}).scalars().all()
     changed: list[str] = []
     for row in ids:
         with writing(engine) as connection:

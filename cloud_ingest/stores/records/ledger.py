@@ -3,31 +3,40 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from cloud_ingest.stores.records.schema import boxes, ledger, ledger_apart
 from gateway.model.identity import DIGEST_MODULUS
 from gateway.runtime.clock import iso
 from gateway.wire.receipts import LISTED_MAX, RANGES_MAX, Answer, Held, HeldEpoch, Question
 
+# What each box asks whenever it connects: made once.
+_COMMIT = select(boxes.c.commit_no).where(boxes.c.agent == bindparam("agent"))
+_RANGES = (
+    select(ledger.c.epoch, ledger.c.first, ledger.c.last, ledger.c.digest)
+    .where(ledger.c.agent == bindparam("agent"))
+    .order_by(ledger.c.epoch, ledger.c.first)
+)
+_APART = (
+    select(ledger_apart.c.epoch, ledger_apart.c.n, ledger_apart.c.key)
+    .where(ledger_apart.c.agent == bindparam("agent"))
+    .order_by(ledger_apart.c.n.desc())
+    .limit(LISTED_MAX)
+)
+
 
 def answer(
     connection: Connection, store: str, agent: str, question: Question, now: datetime
 ) -> Answer:
     """What is held of a box, as of one snapshot, and what time it is. At most RANGES_MAX ranges: the newest."""
-    commit = connection.execute(select(boxes.c.commit_no).where(boxes.c.agent == agent)).scalar()
-    mine = select(ledger.c.epoch, ledger.c.first, ledger.c.last, ledger.c.digest)
-    rows = connection.execute(
-        mine.where(ledger.c.agent == agent).order_by(ledger.c.epoch, ledger.c.first)
-    )
+    mine = {"agent": agent}
+    commit = connection.execute(_COMMIT, mine).scalar()
     ranges: dict[str, list[Held]] = {}
-    for epoch, first, last, digest in rows:
+    for epoch, first, last, digest in connection.execute(_RANGES, mine):
         _append(ranges.setdefault(epoch, []), first, last, int(digest, 16))
     parked: dict[str, set[int]] = {}
     two_keys: dict[str, set[int]] = {}
-    apart = select(ledger_apart.c.epoch, ledger_apart.c.n, ledger_apart.c.key)
-    apart = apart.where(ledger_apart.c.agent == agent).order_by(ledger_apart.c.n.desc())
-    for epoch, n, key in connection.execute(apart.limit(LISTED_MAX)):
+    for epoch, n, key in connection.execute(_APART, mine):
         (two_keys if key else parked).setdefault(epoch, set()).add(n)
     epochs = [
         HeldEpoch(

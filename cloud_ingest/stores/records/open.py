@@ -7,7 +7,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -27,7 +26,6 @@ WAL_CHECKPOINT_PAGES = 20_000
 CACHE_KIB = 16_000
 WAL_KEPT_BYTES = 256 * 1024 * 1024
 READERS_MAX = 15
-WRITES: Final = "vitalgate_writes"  # execution option: this connection's transactions take the write lock at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +63,24 @@ def release(lock: int | None) -> None:
 @contextmanager
 def writing(engine: Engine) -> Generator[Connection]:
     """One write transaction: holds the write lock from its first statement; committed at the end, or nothing is done."""
-    with translated(), engine.connect() as plain:
-        connection = plain.execution_options(**{WRITES: True})
-        with connection.begin():
-            yield connection
+    with translated(), engine.connect() as connection, connection.begin():
+        _begin(connection, "BEGIN IMMEDIATE")
+        yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
     """One read transaction: a snapshot that no writer disturbs."""
-    with translated(), engine.connect() as connection:
+    with translated(), engine.connect() as connection, connection.begin():
+        _begin(connection, "BEGIN")
         yield connection
+
+
+def _begin(connection: Connection, statement: str) -> None:
+    # Here and not upon an event of the engine: an engine that has one looks for listeners around every statement.
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute(statement)
 
 
 @contextmanager
@@ -130,11 +135,6 @@ def _engine(path: Path) -> Engine:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

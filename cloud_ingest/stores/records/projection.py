@@ -6,7 +6,7 @@ Queries only; the time series itself is the projection's.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
 from cloud_ingest.stores.records.journal import JournalRow, check
 from cloud_ingest.stores.records.open import reading, writing
@@ -18,6 +18,25 @@ ROWS_MAX = 1_000  # read at once
 REPLAY_SCAN_ROWS = 20_000  # how far back the seconds of a replay are looked for
 KEYS_MAX = 500  # in one statement
 US = 1_000_000
+
+# Of a pass, which runs each second also where nothing is new: made once, since to make them costs more than to run them.
+_MARK = select(projection.c.journal).where(projection.c.writer == bindparam("by"))
+_MOVES = select(repoints).order_by(repoints.c.id).limit(ROWS_MAX)
+_SIZES = (
+    select(journal.c.id, journal.c.count)
+    .where(journal.c.id > bindparam("after"))
+    .order_by(journal.c.id)
+    .limit(ROWS_MAX)
+)
+_BETWEEN = (
+    select(journal)
+    .where(journal.c.id > bindparam("after"), journal.c.id <= bindparam("until"))
+    .order_by(journal.c.id)
+)
+_BEHIND = select(
+    func.coalesce(func.sum(journal.c.count), 0), func.min(journal.c.received_us)
+).where(journal.c.id > bindparam("after"))
+_REFUSED = select(func.count()).select_from(unprojected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +95,7 @@ class Tail:
     def mark(self) -> int:
         """Everything up to this journal row is in the series; WIPE_FIRST where it is to be emptied."""
         with reading(self._engine) as connection:
-            found = connection.scalar(
-                select(projection.c.journal).where(projection.c.writer == self._writer)
-            )
+            found = connection.scalar(_MARK, {"by": self._writer})
         if found is not None:
             return found
         with writing(self._engine) as connection:
@@ -122,30 +139,17 @@ class Tail:
         In it, a place in the series that a row takes after another reading left it has that reading's repoint beside it.
         """
         with reading(self._engine) as connection:
-            moves = connection.execute(select(repoints).order_by(repoints.c.id).limit(ROWS_MAX))
-            moved = [Repoint(**row) for row in moves.mappings()]
+            moved = [Repoint(**row) for row in connection.execute(_MOVES).mappings()]
             sizes: list[tuple[int, int]] = [
-                (row[0], row[1])
-                for row in connection.execute(
-                    select(journal.c.id, journal.c.count)
-                    .where(journal.c.id > after)
-                    .order_by(journal.c.id)
-                    .limit(ROWS_MAX)
-                )
+                (row[0], row[1]) for row in connection.execute(_SIZES, {"after": after})
             ]
             # More repoints than fit: they go first, since a row may take the place that one of the others leaves.
             until = after if len(moved) == ROWS_MAX else _until(sizes, after, readings)
-            follow = journal.c.id.between(after + 1, until)
-            behind = journal.c.id.in_({at.journal for at in moved})
+            follow = {"after": after, "until": until}
             return Work(
                 moved,
-                [check(row) for row in connection.execute(select(journal).where(behind))],
-                [
-                    check(row)
-                    for row in connection.execute(
-                        select(journal).where(follow).order_by(journal.c.id)
-                    )
-                ],
+                _rows_of(connection, moved) if moved else [],
+                [check(row) for row in connection.execute(_BETWEEN, follow)] if sizes else [],
             )
 
     def done(
@@ -161,7 +165,7 @@ class Tail:
             for start in range(0, len(repointed), KEYS_MAX):
                 ids = [at.id for at in repointed[start : start + KEYS_MAX]]
                 connection.execute(delete(repoints).where(repoints.c.id.in_(ids)))
-            if connection.scalar(select(func.count()).select_from(unprojected)):
+            if connection.scalar(_REFUSED):
                 self._forget(connection, [*written, *(at.key for at in unwritten)])
             rows = {
                 at.key: {
@@ -190,10 +194,7 @@ class Tail:
         """How far the series lags."""
         mark = max(self.mark(), 0)
         with reading(self._engine) as connection:
-            query = select(
-                func.coalesce(func.sum(journal.c.count), 0), func.min(journal.c.received_us)
-            ).where(journal.c.id > mark)
-            readings, since_us = connection.execute(query).one()
+            readings, since_us = connection.execute(_BEHIND, {"after": mark}).one()
         return Behind(readings, since_us)
 
     def last(self) -> int:
@@ -204,7 +205,7 @@ class Tail:
     def unwritten(self) -> int:
         """How many readings the series refused."""
         with reading(self._engine) as connection:
-            return connection.scalar(select(func.count()).select_from(unprojected)) or 0
+            return connection.scalar(_REFUSED) or 0
 
     def _forget(self, connection: Connection, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), KEYS_MAX):
@@ -229,6 +230,11 @@ def refusals(engine: Engine, limit: int) -> Sequence[Unwritten]:
     latest = query.order_by(table.at_us.desc(), table.key).limit(limit)
     with reading(engine) as connection:
         return [Unwritten(**row) for row in connection.execute(latest).mappings()]
+
+
+def _rows_of(connection: Connection, moved: Sequence[Repoint]) -> Sequence[JournalRow]:
+    behind = journal.c.id.in_({at.journal for at in moved})
+    return [check(row) for row in connection.execute(select(journal).where(behind))]
 
 
 def _until(sizes: Sequence[tuple[int, int]], after: int, readings: int) -> int:

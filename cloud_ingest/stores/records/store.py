@@ -27,6 +27,13 @@ from gateway.wire.status import Status
 STATUS_BYTES_MAX = 256_000
 UNASSIGNED_MAX = 500  # shown at once
 
+# Each box says how it is once a minute: made once.
+_told = upsert(boxes)
+_NOTE_STATUS = _told.on_conflict_do_update(
+    index_elements=["agent"],
+    set_={"status": _told.excluded.status, "status_us": _told.excluded.status_us},
+)
+
 
 class Records:
     """One tenant's records. Methods may be called from any thread; each write is one transaction.
@@ -81,10 +88,9 @@ class Records:
             raise ValueError(f"says that it is of {status.agent!r}, on {agent!r}'s topic")
         if len(payload) > STATUS_BYTES_MAX:
             raise ValueError(f"a status of {len(payload)} bytes; at most {STATUS_BYTES_MAX}")
-        told = {"status": payload, "status_us": micros(self._clock.now())}
-        row = upsert(boxes).values(agent=agent, **told)
+        told = {"agent": agent, "status": payload, "status_us": micros(self._clock.now())}
         with writing(self.engine) as connection:
-            connection.execute(row.on_conflict_do_update(index_elements=["agent"], set_=told))
+            connection.execute(_NOTE_STATUS, told)
         return News("box", (agent,))
 
     def act_on_due(self, now: datetime) -> list[News]:

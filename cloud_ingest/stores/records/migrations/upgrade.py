@@ -1,5 +1,6 @@
 """Brings a relational store to the newest schema, in the caller's transaction. Never goes back."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -17,16 +18,24 @@ def _config() -> Config:
     return config
 
 
+@cache
+def _revisions() -> tuple[str | None, frozenset[str]]:
+    """The newest revision and all known ones: read once, since they are part of this program and each is compiled as it is read."""
+    scripts = ScriptDirectory.from_config(_config())
+    return scripts.get_current_head(), frozenset(one.revision for one in scripts.walk_revisions())
+
+
 def is_newest(connection: Connection) -> bool:
     """Whether the store has the newest schema already."""
     current = MigrationContext.configure(connection).get_current_revision()
-    return current == ScriptDirectory.from_config(_config()).get_current_head()
+    newest, _ = _revisions()
+    return current == newest
 
 
 def is_known(connection: Connection) -> bool:
     """Whether the store's schema is one that this program knows, or none yet."""
     current = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    _, known = _revisions()
     return current is None or current in known
 
 
