@@ -63,8 +63,9 @@ async def test_a_device_without_a_screen_is_paired_and_read_without_a_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[Step] = []
-    async with locked_cuff(tmp_path, monkeypatch):
+    async with locked_cuff(tmp_path, monkeypatch) as (_, device):
         paired = await pair(Wanted(ADDRESS, CHANNELS), person(steps=steps), SystemClock())
+        assert list((await device.bonds()).values()) == device.pairings == [False]
         # Any night after: a new connection, no agent, no question.
         assert await read_feature() == b"\x04\x00"
 
@@ -79,6 +80,7 @@ async def test_a_device_with_a_screen_is_paired_by_the_passkey_that_it_shows(
         wanted = Wanted(ADDRESS, CHANNELS, just_works=False)
         paired = await pair(wanted, person(PASSKEY), SystemClock())
         assert await read_feature() == b"\x04\x00"
+        assert list((await device.bonds()).values()) == device.pairings == [True]
 
     assert paired == Paired(by_passkey=True, read=("feature",))
     assert device.displayed == ["123456"]
