@@ -37,6 +37,7 @@ class Heard:
     """One advertisement. `lasting`: the address is public or static, so it may name the device for good.
 
     `service_data` by UUID in full, lower case; `maker_data` by company identifier. `name` and `services` as far as it says them.
+    `paired`: the platform says that this box is paired with it.
     """
 
     address: str
@@ -46,6 +47,7 @@ class Heard:
     maker_data: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
     name: str = ""
     services: frozenset[str] = frozenset()
+    paired: bool = False
 
 
 class BleRadio:
@@ -100,6 +102,7 @@ class BleRadio:
                     maker_data=data.manufacturer_data,
                     name=data.local_name or "",
                     services=frozenset(data.service_uuids),
+                    paired=told_of(device, "Paired") is True,
                 )
             )
 

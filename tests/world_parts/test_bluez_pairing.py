@@ -110,6 +110,33 @@ async def test_a_pairing_that_fails_says_why_and_leaves_no_bond(
     assert failed.value.why is why
 
 
+async def test_a_running_agent_that_hangs_up_meanwhile_costs_no_proof(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proving = asyncio.Event()
+
+    async def hang_up(device: VirtualPeripheral, agent: PairingAgent) -> None:
+        await proving.wait()
+        while device.link is None:  # noqa: ASYNC110 the air is looked at
+            await asyncio.sleep(0.001)
+        await agent.part(DEVICE)
+
+    def told(step: Step) -> None:
+        if step is Step.PROVING:
+            proving.set()
+
+    async with locked_cuff(tmp_path, monkeypatch) as (_, device), registered() as other:
+        meddling = asyncio.create_task(hang_up(device, other))
+        paired = await pair(Wanted(ADDRESS, CHANNELS), Person(nobody, told), SystemClock())
+        await meddling
+
+    assert paired.read == ("feature",)
+
+
+async def nobody() -> int | None:
+    return None
+
+
 async def test_a_device_that_is_not_heard_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
