@@ -19,6 +19,7 @@ from gateway.runtime.plugins import RADIOS, found
 
 PLATFORM = "bluez"  # the machine's own adapter, as bleak finds it
 SCAN_PATIENCE_S = 10.0
+SCAN_TRIES_MAX = 2
 OPEN_PATIENCE_S = 15.0
 STATIC_RANDOM = 0b11  # Bluetooth Core, vol 6 part B, 1.3.2.1: the two highest bits of a random address that stays
 
@@ -110,8 +111,26 @@ class BleRadio:
             scanner = BleakScanner(detected)
         except BleakError as fault:
             raise LinkError(f"scan: {fault}") from fault
-        await bounded(scanner.start(), SCAN_PATIENCE_S, "scan")
+        await self._begin(scanner)
         self._scanner = scanner
+
+    async def _begin(self, scanner: BleakScanner) -> None:
+        """Begin discovery, if need be as another client of BlueZ's.
+
+        BlueZ 5.66 answers only the last of several programs that begin at one moment. Whoever was not answered is told "in
+        progress" for as long as its connection stands, whether it begins or ends: a box would be deaf until it is restarted.
+        """
+        tries = SCAN_TRIES_MAX if self._name == PLATFORM else 1
+        for left in range(tries - 1, -1, -1):
+            try:
+                await bounded(scanner.start(), SCAN_PATIENCE_S, "scan")
+            except LinkError:
+                if self._name == PLATFORM:
+                    await leave_bluez()
+                if not left:
+                    raise
+            else:
+                return
 
     async def hush(self) -> None:
         """End discovery. Raises LinkError where the radio is gone."""
@@ -145,6 +164,24 @@ class BleRadio:
                 await bounded(stack.aclose(), OPEN_PATIENCE_S, "close of the radio")
             except LinkError:
                 return
+
+
+async def leave_bluez() -> None:
+    """End bleak's connection to the bus: BlueZ forgets what it was asked for, and links of this program end. The next call connects anew."""
+    if sys.platform != "linux":
+        return
+    from bleak.backends.bluezdbus.manager import (  # noqa: PLC0415 for Linux
+        get_global_bluez_manager,
+    )
+
+    try:
+        manager = await get_global_bluez_manager()
+    except (BleakError, OSError, EOFError):
+        return  # there is no bus, or no BlueZ on it
+    # Bleak has no name for it.
+    bus = manager._bus  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    if bus is not None:
+        bus.disconnect()
 
 
 def refuse_pairing() -> AbstractAsyncContextManager[object]:

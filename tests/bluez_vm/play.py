@@ -21,6 +21,7 @@ from drivers.sim.world.air import Air, AirController
 from drivers.sim.world.bluez.serve import ADAPTER_ADDRESS, serve_bluez
 from tests.bluez_vm import scenario
 from tests.bluez_vm.bonds import Bonds
+from tests.bluez_vm.discovery import begun_at_once
 from tests.bluez_vm.house import house
 from tests.bluez_vm.questions import Questions
 
@@ -35,7 +36,10 @@ async def main(where: str, folder: Path, patience_s: float) -> None:
     async with _stand_in(air, folder) if where == "stand-in" else _vhci(air):
         print(f"[{time.monotonic() - began_s:6.1f}] BlueZ is there", flush=True)
         asked_s = time.monotonic()
-        found = await Questions(air).all()
+        found = {
+            "discovery, begun at one moment": await begun_at_once(),
+            **await Questions(air).all(),
+        }
         (folder / "answers.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)))
         took = {"until BlueZ was there": asked_s - began_s, "questions": time.monotonic() - asked_s}
         bonds = None if where == "stand-in" else Bonds(KEPT_BY_BLUEZ)
