@@ -188,9 +188,9 @@ def refuse_pairing() -> AbstractAsyncContextManager[object]:
     """An agent that lets nobody pair. With none, a device that wants to be paired lets a read on BlueZ hang."""
     if sys.platform != "linux":
         return nullcontext()
-    from edge.links.pairing import registered  # noqa: PLC0415 dbus-fast is for Linux
+    from edge.links.pairing import guarding  # noqa: PLC0415 dbus-fast is for Linux
 
-    return registered()
+    return guarding()
 
 
 def is_lasting(device: BLEDevice) -> bool:

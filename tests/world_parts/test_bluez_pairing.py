@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 from bleak import BleakClient
-from bleak.exc import BleakDBusError
+from bleak.exc import BleakDBusError, BleakError
 from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
+from drivers.sim.world.bluez.agents import Agents
 from drivers.sim.world.peripheral import VirtualPeripheral
 from edge.links.ble import GATT_PATIENCE_S, open_ble
 from edge.links.ble_radio import BleRadio, Heard
-from edge.links.pairing import PairingAgent, PairingError, Why, registered
+from edge.links.pairing import PairingAgent, PairingError, Why, guarding, registered
 from edge.pairing import NotHeardError, Paired, Person, Step, Wanted, pair
 from gateway.contract.profile import BleChannel
 from gateway.contract.session import Read
@@ -322,9 +323,54 @@ async def test_a_passkey_is_asked_of_the_agent_of_whoever_pairs_not_of_the_defau
 ) -> None:
     async with locked_cuff(tmp_path, monkeypatch, passkey=PASSKEY):
         await found()
-        async with registered() as mine, registered():
+        async with registered() as mine, guarding():
             # The second is the default: it refuses, as that of a running `edge run` does.
             assert await mine.pair(DEVICE, person(PASSKEY).passkey)
+
+
+async def test_who_leaves_while_a_passkey_is_asked_for_has_answered_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bluetoothd 5.66 dies otherwise, and with it all that the box reads by radio."""
+    open_questions: list[int] = []
+    leave = Agents.vanished
+
+    def noted(agents: Agents, owner: str) -> None:
+        open_questions.append(agents.waiting[owner])
+        leave(agents, owner)
+
+    monkeypatch.setattr(Agents, "vanished", noted)
+    asked = asyncio.Event()
+
+    async def never() -> int | None:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    async with locked_cuff(tmp_path, monkeypatch, passkey=PASSKEY):
+        await found()
+        async with registered() as agent:
+            pairing = asyncio.create_task(agent.pair(DEVICE, never))
+            await asked.wait()
+        with pytest.raises(LinkError):
+            await pairing
+        await found()
+
+    assert open_questions
+    assert not any(open_questions)
+
+
+async def test_what_another_programs_visit_led_to_is_not_asked_of_whoever_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with locked_cuff(tmp_path, monkeypatch, passkey=PASSKEY) as (_, device):
+        async with guarding() as running, registered():
+            client = BleakClient(await found())
+            await client.connect()
+            with pytest.raises(BleakError):
+                await client.read_gatt_char(FEATURE)
+            assert running.refusals(DEVICE) == 1
+        assert not await device.bonds()
 
 
 async def test_where_there_is_no_bus_that_is_said(
