@@ -1,17 +1,19 @@
 """The box's Bluetooth adapter by bleak: opened by name, listening for advertisements, connecting. Keeps no schedule."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol, cast, runtime_checkable
+from weakref import WeakSet
 
 from bleak import BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
 
-from edge.links.ble import bounded, open_ble, told_of
+from edge.links.ble import BleLink, bounded, open_ble, told_of
 from gateway.contract.profile import BleChannel
 from gateway.contract.session import Link
 from gateway.runtime.errors import ConfigError, LinkError
@@ -70,6 +72,7 @@ class BleRadio:
         self._guarding: object = None
         self._opened: AsyncExitStack | None = None
         self._scanner: BleakScanner | None = None
+        self._links: WeakSet[BleLink] = WeakSet()
         if name != PLATFORM and name not in found(RADIOS):
             known = ", ".join([PLATFORM, *sorted(found(RADIOS))])
             raise ConfigError("settings", "radio.name", f"no radio {name!r} is installed", known)
@@ -126,11 +129,16 @@ class BleRadio:
                 await bounded(scanner.start(), SCAN_PATIENCE_S, "scan")
             except LinkError:
                 if self._name == PLATFORM:
-                    await leave_bluez()
+                    await self._leave()
                 if not left:
                     raise
             else:
                 return
+
+    async def _leave(self) -> None:
+        """Leave BlueZ's bus. Links are hung up before: BlueZ would keep them, and a device that is connected to nobody is never heard again."""
+        await asyncio.gather(*(link.close() for link in list(self._links)))
+        await leave_bluez()
 
     async def hush(self) -> None:
         """End discovery. Raises LinkError where the radio is gone."""
@@ -146,10 +154,13 @@ class BleRadio:
         device = cast("BLEDevice", heard.handle)
         guarding = self._guarding
         if not isinstance(guarding, Refuser):
-            return await open_ble(device, channels, now)
-        path = bus_path(heard)
-        before = guarding.refusals(path)
-        return await open_ble(device, channels, now, lambda: guarding.refusals(path) > before)
+            link = await open_ble(device, channels, now)
+        else:
+            path = bus_path(heard)
+            before = guarding.refusals(path)
+            link = await open_ble(device, channels, now, lambda: guarding.refusals(path) > before)
+        self._links.add(link)
+        return link
 
     async def close(self) -> None:
         """Let the adapter go. Never raises for what the radio does."""
@@ -167,7 +178,7 @@ class BleRadio:
 
 
 async def leave_bluez() -> None:
-    """End bleak's connection to the bus: BlueZ forgets what it was asked for, and links of this program end. The next call connects anew."""
+    """End bleak's connection to the bus: BlueZ forgets what it was asked for. The next call connects anew."""
     if sys.platform != "linux":
         return
     from bleak.backends.bluezdbus.manager import (  # noqa: PLC0415 for Linux

@@ -1,5 +1,6 @@
 """An oximeter's stream, four samples a second: a summary a window, each recomputed from what was sent; the link is lost in mid-stream."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from tests.bluez_vm.oximeter import EVERY_S, Sent
 
 KIND = "pulse_oximetry"
 WINDOW_S = 60.0
+STREAM_S_MAX = 240.0
 BEFORE, AFTER = 300, 80
 """Samples before the link is lost (a whole window and a part of one), and after."""
 
@@ -21,9 +23,9 @@ async def act(there: House) -> None:
     """Play it. Raises AssertionError where a sample is in no window or in two, or a window says what was not sent."""
     oximeter = there.oximeter
     await oximeter.put_on()
-    await oximeter.stream(BEFORE)
+    await _streamed(there, BEFORE)
     oximeter.lose_link()
-    await oximeter.stream(AFTER)
+    await _streamed(there, AFTER)
     await oximeter.take_off()
     there.box.tell("the oximeter is off the finger")
     await there.box.until(
@@ -31,6 +33,18 @@ async def act(there: House) -> None:
         lambda: bool(held := _frames(there)) and held[-1] == _last_fit(oximeter.sent),
     )
     _check_windows(there)
+
+
+async def _streamed(there: House, samples: int) -> None:
+    before = len(there.oximeter.sent)
+    try:
+        async with asyncio.timeout(STREAM_S_MAX):
+            await there.oximeter.stream(samples)
+    except TimeoutError:
+        told = len(there.oximeter.sent) - before
+        message = f"{told} of {samples} samples; {there.box.trouble('oximeter')}; {there.box.log()}"
+        raise AssertionError(message) from None
+    there.box.tell(f"the oximeter told {samples} samples over link {there.oximeter.links}")
 
 
 def _check_windows(there: House) -> None:
