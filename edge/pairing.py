@@ -17,6 +17,8 @@ from gateway.runtime.clock import Clock
 from gateway.runtime.errors import LinkError
 
 FIND_S = 60.0  # to be heard; a person presses a button meanwhile
+# A running agent visits the device as soon as it is paired; where both share the link, whoever hangs up ends it for both.
+PROOF_TRIES_MAX = 3
 HEARD_MAX = 64  # advertisements of the one device that wait; older ones are no news
 
 
@@ -123,7 +125,23 @@ async def _paired(ears: _Ears, wanted: Wanted, person: Person) -> bool:
 
 
 async def _proved(ears: _Ears, wanted: Wanted, clock: Clock) -> tuple[str, ...]:
-    heard = await ears.next()
+    fault: NotProvedError | None = None
+    for _ in range(PROOF_TRIES_MAX):
+        try:
+            heard = await ears.next()
+        except NotHeardError:
+            if fault is None:
+                raise
+            break
+        try:
+            return await _read(ears, heard, wanted, clock)
+        except NotProvedError as failed:
+            fault = failed
+    assert fault is not None
+    raise fault
+
+
+async def _read(ears: _Ears, heard: Heard, wanted: Wanted, clock: Clock) -> tuple[str, ...]:
     try:
         link = await ears.radio.connect(heard, wanted.channels, clock.monotonic)
         try:

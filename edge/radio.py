@@ -6,6 +6,7 @@ from random import Random
 from types import TracebackType
 from typing import Protocol
 
+from edge.links.ble import TurnedAwayError
 from edge.links.ble_radio import Heard
 from edge.patience import Backoff
 from gateway.contract.profile import BleChannel
@@ -116,9 +117,11 @@ class Radio:
         async with self._connecting:
             try:
                 return await self._adapter.connect(heard, channels, now)
-            except LinkError:
+            except LinkError as fault:
                 self._counters.add("radio.connect_failed")
-                self._doubted.set()
+                # One that a device turned away hears well; to begin a scan anew each time would get in the way of other programs.
+                if not isinstance(fault, TurnedAwayError):
+                    self._doubted.set()
                 raise
 
     async def _serve(self) -> None:

@@ -14,7 +14,7 @@ from gateway.runtime.clock import Clock
 # A cuff advertises for a minute or less after measuring, so a failing visit is tried again soon; one that keeps failing
 # gives its turns to others.
 FAILED_S_MIN, FAILED_S_MAX = 1.0, 300.0
-# A device that goes on advertising when all is read: visited less and less, but at once when it begins anew.
+# A device that goes on advertising when all is read: visited less and less, but at once when it begins anew, or was paired.
 REST_S_MIN, REST_S_MAX = 1.0, 30.0
 FRESH_GAP_S = 5.0  # so long silent, then heard: it advertises anew, so it has something to tell
 ABSENT_S_MAX = 10.0  # how often at least an absent port is looked for
@@ -48,6 +48,7 @@ class Bell:
         self._latest: Rung | None = None
         self._rung = asyncio.Event()
         self._quiet_since_s = -FRESH_GAP_S
+        self._paired: bool | None = None
 
     def ring(self, heard: Heard) -> None:
         """It was heard now."""
@@ -55,7 +56,10 @@ class Bell:
         before_s = max(
             self._quiet_since_s, self._latest.at_s if self._latest else self._quiet_since_s
         )
-        begun = now_s - before_s >= FRESH_GAP_S
+        # Who has just paired it waits to see it read: what failed before is no reason to rest.
+        mended = heard.paired and self._paired is False
+        self._paired = heard.paired
+        begun = mended or now_s - before_s >= FRESH_GAP_S
         # Fresh until it is taken: the advertisements that follow the first say nothing against it.
         fresh = begun or (self._latest is not None and self._latest.fresh)
         self._latest = Rung(heard, now_s, fresh)

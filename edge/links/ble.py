@@ -34,6 +34,10 @@ _GONE_AT_ONCE = "failed to discover services, device disconnected"
 _T = TypeVar("_T")
 
 
+class TurnedAwayError(LinkError):
+    """A device was reached and hung up, or this box did: the radio has done its part."""
+
+
 class BleLink:
     """One connection. Opened by `open_ble`; its events are stamped in the radio's callback."""
 
@@ -65,12 +69,12 @@ class BleLink:
         except LinkError as fault:
             await self.close()
             if self._refused():
-                raise LinkError(_not_paired(self._facts["address"])) from fault
+                raise TurnedAwayError(_not_paired(self._facts["address"])) from fault
             at_once = str(fault.__cause__) == _GONE_AT_ONCE
             if self._paired and (at_once or _details(fault) == _BOND_REFUSED):
-                raise LinkError(_bond_lost(self._facts["address"])) from fault
+                raise TurnedAwayError(_bond_lost(self._facts["address"])) from fault
             if at_once:
-                raise LinkError(_bond_wanted(self._facts["address"])) from fault
+                raise TurnedAwayError(_bond_wanted(self._facts["address"])) from fault
             raise
         self._arrived.put(Opened(self._now(), self._facts))
 

@@ -1,17 +1,19 @@
 """The box's Bluetooth adapter by bleak: opened by name, listening for advertisements, connecting. Keeps no schedule."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol, cast, runtime_checkable
+from weakref import WeakSet
 
 from bleak import BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
 
-from edge.links.ble import bounded, open_ble, told_of
+from edge.links.ble import BleLink, bounded, open_ble, told_of
 from gateway.contract.profile import BleChannel
 from gateway.contract.session import Link
 from gateway.runtime.errors import ConfigError, LinkError
@@ -19,6 +21,7 @@ from gateway.runtime.plugins import RADIOS, found
 
 PLATFORM = "bluez"  # the machine's own adapter, as bleak finds it
 SCAN_PATIENCE_S = 10.0
+SCAN_TRIES_MAX = 2
 OPEN_PATIENCE_S = 15.0
 STATIC_RANDOM = 0b11  # Bluetooth Core, vol 6 part B, 1.3.2.1: the two highest bits of a random address that stays
 
@@ -37,6 +40,7 @@ class Heard:
     """One advertisement. `lasting`: the address is public or static, so it may name the device for good.
 
     `service_data` by UUID in full, lower case; `maker_data` by company identifier. `name` and `services` as far as it says them.
+    `paired`: the platform says that this box is paired with it.
     """
 
     address: str
@@ -46,6 +50,7 @@ class Heard:
     maker_data: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
     name: str = ""
     services: frozenset[str] = frozenset()
+    paired: bool = False
 
 
 class BleRadio:
@@ -67,6 +72,7 @@ class BleRadio:
         self._guarding: object = None
         self._opened: AsyncExitStack | None = None
         self._scanner: BleakScanner | None = None
+        self._links: WeakSet[BleLink] = WeakSet()
         if name != PLATFORM and name not in found(RADIOS):
             known = ", ".join([PLATFORM, *sorted(found(RADIOS))])
             raise ConfigError("settings", "radio.name", f"no radio {name!r} is installed", known)
@@ -100,6 +106,7 @@ class BleRadio:
                     maker_data=data.manufacturer_data,
                     name=data.local_name or "",
                     services=frozenset(data.service_uuids),
+                    paired=told_of(device, "Paired") is True,
                 )
             )
 
@@ -107,8 +114,31 @@ class BleRadio:
             scanner = BleakScanner(detected)
         except BleakError as fault:
             raise LinkError(f"scan: {fault}") from fault
-        await bounded(scanner.start(), SCAN_PATIENCE_S, "scan")
+        await self._begin(scanner)
         self._scanner = scanner
+
+    async def _begin(self, scanner: BleakScanner) -> None:
+        """Begin discovery, if need be as another client of BlueZ's.
+
+        BlueZ 5.66 answers only the last of several programs that begin at one moment. Whoever was not answered is told "in
+        progress" for as long as its connection stands, whether it begins or ends: a box would be deaf until it is restarted.
+        """
+        tries = SCAN_TRIES_MAX if self._name == PLATFORM else 1
+        for left in range(tries - 1, -1, -1):
+            try:
+                await bounded(scanner.start(), SCAN_PATIENCE_S, "scan")
+            except LinkError:
+                if self._name == PLATFORM:
+                    await self._leave()
+                if not left:
+                    raise
+            else:
+                return
+
+    async def _leave(self) -> None:
+        """Leave BlueZ's bus. Links are hung up before: BlueZ would keep them, and a device that is connected to nobody is never heard again."""
+        await asyncio.gather(*(link.close() for link in list(self._links)))
+        await leave_bluez()
 
     async def hush(self) -> None:
         """End discovery. Raises LinkError where the radio is gone."""
@@ -124,10 +154,13 @@ class BleRadio:
         device = cast("BLEDevice", heard.handle)
         guarding = self._guarding
         if not isinstance(guarding, Refuser):
-            return await open_ble(device, channels, now)
-        path = bus_path(heard)
-        before = guarding.refusals(path)
-        return await open_ble(device, channels, now, lambda: guarding.refusals(path) > before)
+            link = await open_ble(device, channels, now)
+        else:
+            path = bus_path(heard)
+            before = guarding.refusals(path)
+            link = await open_ble(device, channels, now, lambda: guarding.refusals(path) > before)
+        self._links.add(link)
+        return link
 
     async def close(self) -> None:
         """Let the adapter go. Never raises for what the radio does."""
@@ -144,13 +177,31 @@ class BleRadio:
                 return
 
 
+async def leave_bluez() -> None:
+    """End bleak's connection to the bus: BlueZ forgets what it was asked for. The next call connects anew."""
+    if sys.platform != "linux":
+        return
+    from bleak.backends.bluezdbus.manager import (  # noqa: PLC0415 for Linux
+        get_global_bluez_manager,
+    )
+
+    try:
+        manager = await get_global_bluez_manager()
+    except (BleakError, OSError, EOFError):
+        return  # there is no bus, or no BlueZ on it
+    # Bleak has no name for it.
+    bus = manager._bus  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    if bus is not None:
+        bus.disconnect()
+
+
 def refuse_pairing() -> AbstractAsyncContextManager[object]:
     """An agent that lets nobody pair. With none, a device that wants to be paired lets a read on BlueZ hang."""
     if sys.platform != "linux":
         return nullcontext()
-    from edge.links.pairing import registered  # noqa: PLC0415 dbus-fast is for Linux
+    from edge.links.pairing import guarding  # noqa: PLC0415 dbus-fast is for Linux
 
-    return registered()
+    return guarding()
 
 
 def is_lasting(device: BLEDevice) -> bool:

@@ -5,8 +5,8 @@ Keeps no passkey and logs none. What it is asked for a device that is not being 
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,6 +35,7 @@ _BLUEZ_OWNER_CHANGED = (
 _PAIRS = frozenset(
     {"RequestPasskey", "RequestAuthorization", "RequestConfirmation", "RequestPinCode"}
 )
+_MANAGER = f"{_BLUEZ}.AgentManager1"
 _REJECTED, _CANCELED = f"{_BLUEZ}.Error.Rejected", f"{_BLUEZ}.Error.Canceled"
 
 AskPasskey = Callable[[], Awaitable[int | None]]
@@ -83,11 +84,11 @@ class _Wish:
 
 
 class PairingAgent:
-    """Registered with BlueZ as long as `registered` runs; refuses everything unless `pair` runs."""
+    """Registered with BlueZ as long as `registered` or `guarding` runs; refuses everything unless `pair` runs."""
 
-    def __init__(self, bus: MessageBus) -> None:
-        """Not registered yet."""
-        self._bus = bus
+    def __init__(self, bus: MessageBus, members: Sequence[Sequence[str]]) -> None:
+        """Not registered yet. `members`: the calls that do it, with what they are given behind the path."""
+        self._bus, self._members = bus, members
         self._bluez = ""
         self._wish: _Wish | None = None
         self._answering: dict[asyncio.Task[None], str] = {}
@@ -105,16 +106,18 @@ class PairingAgent:
             raise LinkError(f"BlueZ takes no pairing agent: {refusal}") from refusal
 
     async def end(self) -> None:
-        """Stop to answer. BlueZ drops an agent whose program left the bus."""
-        self._bus.remove_message_handler(self._on_message)
+        """Refuse what is still asked, then unregister: bluetoothd 5.66 dies of an agent that leaves with a question open (measured)."""
         for task in list(self._answering):
             task.cancel()
         await asyncio.gather(*self._answering, return_exceptions=True)
+        # Its answer says that BlueZ has read all that went before.
+        with suppress(_RefusedCall, LinkError):
+            await _call(self._bus, _MANAGER, "/org/bluez", "UnregisterAgent", _Path(AGENT_PATH))
+        self._bus.remove_message_handler(self._on_message)
 
     async def _register(self) -> None:
-        manager = f"{_BLUEZ}.AgentManager1"
-        for member, *more in (("RegisterAgent", CAPABILITY), ("RequestDefaultAgent",)):
-            await _call(self._bus, manager, "/org/bluez", member, _Path(AGENT_PATH), *more)
+        for member, *more in self._members:
+            await _call(self._bus, _MANAGER, "/org/bluez", member, _Path(AGENT_PATH), *more)
 
     async def _register_anew(self) -> None:
         try:
@@ -238,6 +241,9 @@ class PairingAgent:
                 passkey = await wish.ask()
         except TimeoutError:
             passkey = None
+        except asyncio.CancelledError:
+            self._bus.send(Message.new_error(message, _CANCELED, "nobody answers any more"))
+            raise
         if passkey is None or not 0 <= passkey <= PASSKEY_MAX:
             wish.declined = True
             return Message.new_error(message, _CANCELED, "no passkey was given")
@@ -245,12 +251,24 @@ class PairingAgent:
         return Message.new_method_return(message, "u", [passkey])
 
 
-@asynccontextmanager
-async def registered() -> AsyncGenerator[PairingAgent]:
-    """An agent of ours on the system bus: while none is registered, BlueZ lets a protected read hang (measured: over 40 s).
+def registered() -> AbstractAsyncContextManager[PairingAgent]:
+    """An agent of ours on the system bus, for what this program pairs itself: BlueZ asks that of whoever calls Pair.
 
-    Raises LinkError where there is no bus or no bluetoothd.
+    Questions to which another program's visit led are none of its business. Raises LinkError where there is no bus or no bluetoothd.
     """
+    return _agent((("RegisterAgent", CAPABILITY),))
+
+
+def guarding() -> AbstractAsyncContextManager[PairingAgent]:
+    """One that is asked for whatever nobody else pairs: while there is none, BlueZ lets a protected read hang (measured: over 40 s).
+
+    Raises LinkError as `registered` does.
+    """
+    return _agent((("RegisterAgent", CAPABILITY), ("RequestDefaultAgent",)))
+
+
+@asynccontextmanager
+async def _agent(members: Sequence[Sequence[str]]) -> AsyncGenerator[PairingAgent]:
     bus = MessageBus(bus_type=BusType.SYSTEM)
     try:
         try:
@@ -258,7 +276,7 @@ async def registered() -> AsyncGenerator[PairingAgent]:
                 await bus.connect()
         except (TimeoutError, OSError, EOFError, DBusFastError) as fault:
             raise LinkError(f"the system's D-Bus can't be reached: {fault}") from fault
-        agent = PairingAgent(bus)
+        agent = PairingAgent(bus, members)
         try:
             await agent.begin()
             yield agent

@@ -16,6 +16,7 @@ mkdir -p /run/house
 status=$?
 at "over, with $status,"
 cp /run/house/*.log /run/house/*.json /run/house/*.jsonl /run/out/
+cp -r /var/lib/bluetooth /run/out/bonds
 echo "$status" >/run/out/status
 dmesg >/run/out/kernel.log
 sync

@@ -1,4 +1,4 @@
-"""`python -m tests.bluez_vm.play vhci|stand-in FOLDER PATIENCE`: the scenario, then the questions; answers go to FOLDER.
+"""`python -m tests.bluez_vm.play vhci|stand-in FOLDER PATIENCE`: the questions, then the stories; answers and times go to FOLDER.
 
 With `vhci` this runs inside the Bluetooth machine, whose bluetoothd serves the system's bus; with `stand-in` anywhere.
 """
@@ -20,10 +20,13 @@ from dbus_fast.aio import MessageBus
 from drivers.sim.world.air import Air, AirController
 from drivers.sim.world.bluez.serve import ADAPTER_ADDRESS, serve_bluez
 from tests.bluez_vm import scenario
+from tests.bluez_vm.bonds import Bonds
+from tests.bluez_vm.discovery import begun_at_once
 from tests.bluez_vm.house import house
 from tests.bluez_vm.questions import Questions
 
 POWER_S_MAX = 60.0
+KEPT_BY_BLUEZ = Path("/var/lib/bluetooth") / ADAPTER_ADDRESS
 
 
 async def main(where: str, folder: Path, patience_s: float) -> None:
@@ -33,12 +36,16 @@ async def main(where: str, folder: Path, patience_s: float) -> None:
     async with _stand_in(air, folder) if where == "stand-in" else _vhci(air):
         print(f"[{time.monotonic() - began_s:6.1f}] BlueZ is there", flush=True)
         asked_s = time.monotonic()
-        found = await Questions(air).all()
+        found = {
+            "discovery, begun at one moment": await begun_at_once(),
+            **await Questions(air).all(),
+        }
         (folder / "answers.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)))
-        print(f"the questions took {time.monotonic() - asked_s:.1f} s", flush=True)
-        async with house(air, folder, patience_s) as there:
-            await scenario.act(there)
-            there.tell("the scenario is over")
+        took = {"until BlueZ was there": asked_s - began_s, "questions": time.monotonic() - asked_s}
+        bonds = None if where == "stand-in" else Bonds(KEPT_BY_BLUEZ)
+        async with house(air, folder, patience_s, bonds) as there:
+            took |= await scenario.act(there)
+        (folder / "times.json").write_bytes(msgspec.json.encode(took))
 
 
 @contextlib.asynccontextmanager

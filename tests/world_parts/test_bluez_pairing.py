@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 from bleak import BleakClient
-from bleak.exc import BleakDBusError
+from bleak.exc import BleakDBusError, BleakError
 from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
+from drivers.sim.world.bluez.agents import Agents
 from drivers.sim.world.peripheral import VirtualPeripheral
 from edge.links.ble import GATT_PATIENCE_S, open_ble
 from edge.links.ble_radio import BleRadio, Heard
-from edge.links.pairing import PairingAgent, PairingError, Why, registered
+from edge.links.pairing import PairingAgent, PairingError, Why, guarding, registered
 from edge.pairing import NotHeardError, Paired, Person, Step, Wanted, pair
 from gateway.contract.profile import BleChannel
 from gateway.contract.session import Read
@@ -63,8 +64,9 @@ async def test_a_device_without_a_screen_is_paired_and_read_without_a_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[Step] = []
-    async with locked_cuff(tmp_path, monkeypatch):
+    async with locked_cuff(tmp_path, monkeypatch) as (_, device):
         paired = await pair(Wanted(ADDRESS, CHANNELS), person(steps=steps), SystemClock())
+        assert list((await device.bonds()).values()) == device.pairings == [False]
         # Any night after: a new connection, no agent, no question.
         assert await read_feature() == b"\x04\x00"
 
@@ -79,6 +81,7 @@ async def test_a_device_with_a_screen_is_paired_by_the_passkey_that_it_shows(
         wanted = Wanted(ADDRESS, CHANNELS, just_works=False)
         paired = await pair(wanted, person(PASSKEY), SystemClock())
         assert await read_feature() == b"\x04\x00"
+        assert list((await device.bonds()).values()) == device.pairings == [True]
 
     assert paired == Paired(by_passkey=True, read=("feature",))
     assert device.displayed == ["123456"]
@@ -106,6 +109,33 @@ async def test_a_pairing_that_fails_says_why_and_leaves_no_bond(
             assert not await agent.is_paired(DEVICE)
 
     assert failed.value.why is why
+
+
+async def test_a_running_agent_that_hangs_up_meanwhile_costs_no_proof(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proving = asyncio.Event()
+
+    async def hang_up(device: VirtualPeripheral, agent: PairingAgent) -> None:
+        await proving.wait()
+        while device.link is None:  # noqa: ASYNC110 the air is looked at
+            await asyncio.sleep(0.001)
+        await agent.part(DEVICE)
+
+    def told(step: Step) -> None:
+        if step is Step.PROVING:
+            proving.set()
+
+    async with locked_cuff(tmp_path, monkeypatch) as (_, device), registered() as other:
+        meddling = asyncio.create_task(hang_up(device, other))
+        paired = await pair(Wanted(ADDRESS, CHANNELS), Person(nobody, told), SystemClock())
+        await meddling
+
+    assert paired.read == ("feature",)
+
+
+async def nobody() -> int | None:
+    return None
 
 
 async def test_a_device_that_is_not_heard_is_named(
@@ -293,9 +323,54 @@ async def test_a_passkey_is_asked_of_the_agent_of_whoever_pairs_not_of_the_defau
 ) -> None:
     async with locked_cuff(tmp_path, monkeypatch, passkey=PASSKEY):
         await found()
-        async with registered() as mine, registered():
+        async with registered() as mine, guarding():
             # The second is the default: it refuses, as that of a running `edge run` does.
             assert await mine.pair(DEVICE, person(PASSKEY).passkey)
+
+
+async def test_who_leaves_while_a_passkey_is_asked_for_has_answered_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bluetoothd 5.66 dies otherwise, and with it all that the box reads by radio."""
+    open_questions: list[int] = []
+    leave = Agents.vanished
+
+    def noted(agents: Agents, owner: str) -> None:
+        open_questions.append(agents.waiting[owner])
+        leave(agents, owner)
+
+    monkeypatch.setattr(Agents, "vanished", noted)
+    asked = asyncio.Event()
+
+    async def never() -> int | None:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    async with locked_cuff(tmp_path, monkeypatch, passkey=PASSKEY):
+        await found()
+        async with registered() as agent:
+            pairing = asyncio.create_task(agent.pair(DEVICE, never))
+            await asked.wait()
+        with pytest.raises(LinkError):
+            await pairing
+        await found()
+
+    assert open_questions
+    assert not any(open_questions)
+
+
+async def test_what_another_programs_visit_led_to_is_not_asked_of_whoever_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with locked_cuff(tmp_path, monkeypatch, passkey=PASSKEY) as (_, device):
+        async with guarding() as running, registered():
+            client = BleakClient(await found())
+            await client.connect()
+            with pytest.raises(BleakError):
+                await client.read_gatt_char(FEATURE)
+            assert running.refusals(DEVICE) == 1
+        assert not await device.bonds()
 
 
 async def test_where_there_is_no_bus_that_is_said(

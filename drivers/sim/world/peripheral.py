@@ -6,7 +6,7 @@ Carries bytes between peer and radio; may not know what they mean, nor clocks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 
 from bumble import hci
@@ -49,7 +49,8 @@ class _Screen(PairingDelegate):
 class VirtualPeripheral:
     """A device on the air: one link at a time, advertises when it has none and was told to.
 
-    `displayed` lists what its screen showed while pairing, last last; `show` hears of each.
+    `displayed` lists what its screen showed while pairing, last last; `show` hears of each. `pairings`: of each that came
+    about, whether its key is proof against a man in the middle, which only a passkey's is.
     Raises ValueError for a description that no radio could send, or an address already in use.
     """
 
@@ -80,6 +81,7 @@ class VirtualPeripheral:
             host=Host(self._controller, self._controller),
         )
         self.displayed: list[str] = []
+        self.pairings: list[bool] = []
         self._device.pairing_config_factory = self._pairing
         self._table = GattTable(
             description, peer, self._device.gatt_server, on_subscribed=self._on_subscribed
@@ -169,6 +171,14 @@ class VirtualPeripheral:
         if self._link is not None:
             await self._link.hang_up()
 
+    async def bonds(self) -> Mapping[str, bool]:
+        """Whom it is bonded with by its own memory, by address: whether that key is proof against a man in the middle."""
+        keys = self._device.keystore
+        assert keys is not None, "power_on() comes first"
+        return {
+            address.partition("/")[0]: _is_proof(kept) for address, kept in await keys.get_all()
+        }
+
     async def forget_bonds(self) -> None:
         """Lose all bonds, as a device does whose battery was changed."""
         keys = self._device.keystore
@@ -193,9 +203,11 @@ class VirtualPeripheral:
     def _on_pairing(self, link: PeripheralLink, keys: PairingKeys) -> None:
         # Bumble falls back to Just Works when the central has no keyboard, and calls the link
         # authenticated all the same; a device with a screen refuses.
-        ltk = keys.ltk or keys.ltk_central or keys.ltk_peripheral
-        if self._description.passkey is not None and (ltk is None or not ltk.authenticated):
+        proof = _is_proof(keys)
+        if self._description.passkey is not None and not proof:
             self._run(self._refuse_bond(link))
+        else:
+            self.pairings.append(proof)
 
     async def _refuse_bond(self, link: PeripheralLink) -> None:
         await self.forget_bonds()
@@ -218,6 +230,11 @@ class VirtualPeripheral:
                 "task": task,
             }
             asyncio.get_running_loop().call_exception_handler(context)
+
+
+def _is_proof(keys: PairingKeys) -> bool:
+    ltk = keys.ltk or keys.ltk_central or keys.ltk_peripheral
+    return ltk is not None and ltk.authenticated
 
 
 def _address(description: DeviceDescription) -> hci.Address:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
@@ -69,6 +70,32 @@ async def test_a_device_that_goes_on_advertising_is_left_its_rest(
         clock.advance(1)
         bell.ring(CUFF)
     assert await comes(bell, rest_until_s)
+
+
+async def test_a_device_that_a_person_has_just_paired_is_visited_at_once_and_once(
+    bell: Bell, clock: ManualClock
+) -> None:
+    bell.ring(CUFF)
+    bell.silence()
+    rest_until_s = clock.monotonic() + 300
+    bell.ring(CUFF)
+    assert not await comes(bell, rest_until_s)
+
+    bell.ring(replace(CUFF, paired=True))
+    assert await comes(bell, rest_until_s)
+
+    bell.silence()
+    bell.ring(replace(CUFF, paired=True))
+    assert not await comes(bell, rest_until_s)
+
+
+async def test_a_device_that_was_paired_before_the_agent_began_is_left_its_rest(
+    bell: Bell, clock: ManualClock
+) -> None:
+    bell.ring(replace(CUFF, paired=True))
+    bell.silence()
+    bell.ring(replace(CUFF, paired=True))
+    assert not await comes(bell, clock.monotonic() + 300)
 
 
 async def test_what_was_heard_before_a_visit_ended_is_no_reason_for_another(bell: Bell) -> None:

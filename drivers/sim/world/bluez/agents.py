@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,10 +37,14 @@ class Agent:
 
 
 class Agents:
-    """The registered agents; the default one was asked for last, or was the first to come."""
+    """The registered agents; the default one was asked for last, or was the first to come.
+
+    `waiting`: questions that an owner has not answered. bluetoothd 5.66 dies where one leaves with a question open; this doesn't.
+    """
 
     def __init__(self, bus: MessageBus) -> None:
         self._bus = bus
+        self.waiting: Counter[str] = Counter()
         self._by_owner: dict[str, Agent] = {}
         self._default: list[Agent] = []
 
@@ -89,6 +94,7 @@ class Agents:
             destination=agent.owner, path=agent.path, interface=AGENT, member=member,
             signature=signature, body=list(body),
         )  # fmt: skip
+        self.waiting[agent.owner] += 1
         try:
             async with asyncio.timeout(ANSWER_S_MAX):
                 answer = await self._bus.call(question)
@@ -98,6 +104,8 @@ class Agents:
         except asyncio.CancelledError:
             self._cancel(agent)
             raise
+        finally:
+            self.waiting[agent.owner] -= 1
         if answer.message_type is not MessageType.METHOD_RETURN:
             return None
         return list(answer.body)

@@ -11,7 +11,7 @@ from dbus_fast import Variant
 
 from drivers.sim.world.adapter import VirtualAdapter
 from drivers.sim.world.bluez.filters import DiscoveryFilter, Sighted, lets_through
-from drivers.sim.world.bluez.words import ADAPTER_PATH, Properties, refused
+from drivers.sim.world.bluez.words import ADAPTER_PATH, BluezError, Properties, refused
 from drivers.sim.world.scanner import Found, read
 
 RSSI_STEP_DB = 8
@@ -48,6 +48,9 @@ class Discovery:
         self._adapter, self._sighted = adapter, sighted
         self._filters: dict[str, DiscoveryFilter | None] = {}
         self._clients: set[str] = set()
+        self._begun = False
+        self._asked_last = ""
+        self._unanswered: dict[str, asyncio.Event] = {}
         self._heard: dict[str, _Heard] = {}
         self._turn = asyncio.Lock()
 
@@ -61,19 +64,30 @@ class Discovery:
         self._filters[client] = wish
 
     async def start(self, client: str) -> None:
-        """Begin for a client. Raises BluezError (InProgress) where it has begun, BleakError without a radio."""
+        """Begin for a client. Raises BluezError (InProgress) where it has begun, BleakError without a radio.
+
+        Of several who ask while it is being begun only the last is answered (measured on BlueZ 5.66); the others never.
+        """
         if client in self._clients:
-            raise refused("InProgress", "Operation already in progress")
+            raise _in_progress()
         self._clients.add(client)
+        if self._begun:
+            return
+        self._asked_last = client
         try:
             async with self._turn:
                 await self._adapter.add_scanner(self)
+                self._begun = True
         except BaseException:
             self._clients.discard(client)
             raise
+        if self._asked_last != client:
+            await self._unanswered.setdefault(client, asyncio.Event()).wait()
 
     async def stop(self, client: str) -> None:
-        """End for a client. Raises BluezError (Failed) where it never began."""
+        """End for a client. Raises BluezError: Failed where it never began, InProgress where its begin was not answered."""
+        if client in self._unanswered:
+            raise _in_progress()
         if client not in self._clients:
             raise refused("Failed", "No discovery started")
         await self.vanished(client)
@@ -82,8 +96,11 @@ class Discovery:
         """A client has left, or wants no more."""
         self._filters.pop(client, None)
         self._clients.discard(client)
+        if client in self._unanswered:
+            self._unanswered.pop(client).set()
         async with self._turn:
             if not self._clients:
+                self._begun = False
                 for heard in self._heard.values():
                     heard.rssi_dbm = heard.found.tx_power = None
                 await self._adapter.remove_scanner(self)
@@ -120,6 +137,10 @@ class Discovery:
             changed["RSSI"] = Variant("n", advertisement.rssi)
         kind = "public" if advertisement.address.is_public else "random"
         self._sighted(Sighting(address, changed, _whole(address, kind) | changed))
+
+
+def _in_progress() -> BluezError:
+    return refused("InProgress", "Operation already in progress")
 
 
 def _rssi_is_news(before: int | None, now: int, *, filtered: bool) -> bool:
