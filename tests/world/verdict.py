@@ -30,7 +30,8 @@ def judge(world: "World") -> None:
     counting: dict[str, list[Filed]] = defaultdict(list)
     gone, now = _as_it_stands(world)
     for first in world.checks.journal_rows:
-        filed = now.get((first.number, first.key), first)
+        # The same number may stand there again, as a repeat: what became of the first says nothing of it.
+        filed = now.get((first.number, first.key), first) if first.outcome == "stored" else first
         one = world.checks.measurement(filed.observation)
         if filed.outcome == "stored" and one is not None:
             stored[one.name].append(filed)

@@ -26,7 +26,7 @@ from cloud_ingest.stores.records.alerts import (
     raise_alert,
     unresolved,
 )
-from cloud_ingest.stores.records.schema import alert_events, alerts, due
+from cloud_ingest.stores.records.schema import alert_events, alerts, due, voided
 from gateway.model.alert import AlertState
 
 BELONGS = ("opened", "joined", "paged-late")  # events that name a reading of the alert
@@ -56,7 +56,7 @@ def settle(case: Case) -> None:
     known = {rule.id for rules in case.desk.thresholds.rules.values() for rule in rules}
     for held in _all_unresolved(case.connection, case.patient):
         if held["condition"].removesuffix("?") not in known:  # a rule of an earlier table
-            keys = _keys(case.connection, held["id"])
+            keys = _keys(case, held["id"])
             if keys and keys <= case.voided:
                 _end(case, held["id"])
 
@@ -78,7 +78,7 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
         hidden = [pair for pair in fresh if not _was_seen(case, rule.id, pair[0].sitting.now_us)]
         _raise_sure(case, rule, hidden)
         return None
-    keys = _keys(case.connection, held["id"])
+    keys = _keys(case, held["id"])
     since_us = _since(case, keys, held)
     lost = case.voided | (before - {one.key for one, _ in after})
     stay = keys - lost
@@ -143,7 +143,7 @@ def _settle_unsure(case: Case, rule: Rule, ended_since: int | None) -> None:
     held = unresolved(case.connection, case.patient, rule.unconfirmed_condition)
     lone = {one.key: (one, finding) for one, finding in case.after.of(rule.id)}
     if held is not None:
-        keys = _keys(case.connection, held["id"])
+        keys = _keys(case, held["id"])
         left = keys - case.voided
         stay = frozenset(key for key in left if not _answered_now(case, rule, key))
         if not stay:
@@ -266,10 +266,14 @@ def _since(case: Case, keys: frozenset[str], held: RowMapping) -> int:
     return min([*judged, held["opened_us"]])
 
 
-def _keys(connection: Connection, alert: str) -> frozenset[str]:
+def _keys(case: Case, alert: str) -> frozenset[str]:
+    """The readings that an alert names; those that an earlier voiding took support it no more."""
     mine = (alert_events.c.alert == alert) & alert_events.c.what.in_(BELONGS)
-    found = connection.execute(select(alert_events.c.key).where(mine)).scalars()
-    return frozenset(key for key in found if key is not None)
+    named = alert_events.outerjoin(voided, voided.c.key == alert_events.c.key)
+    query = select(alert_events.c.key, voided.c.key.is_not(None)).select_from(named).where(mine)
+    here = case.voided | {one.key for one in case.after.told}
+    found = case.connection.execute(query)
+    return frozenset(key for key, gone in found if key is not None and (not gone or key in here))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from cloud_ingest.stores.records.schema import (
 )
 from gateway.wire.receipts import Question
 
-GOOD, BAD = "2.0", "1.3"
+GOOD, BAD, OLD = "2.0", "1.3", "1.2"
 WHO, WHY = "dr. lin", "firmware 1.3 reads 40 mmHg too high"
 MINUTE = 60
 FOREVER = 10**16
@@ -104,6 +104,15 @@ def test_an_alert_that_another_reading_supports_stays_on_its_word(kit):
     told = (alert["state"], alert["key"], alert["shown"], alert["readings"], alert["last_key"])
     assert told == ("open", good, "45 mg/dL", 1, good)
     assert [row["key"] for row in kit.rows(flags)] == [good]
+
+
+def test_an_alert_ends_when_a_later_voiding_takes_what_an_earlier_one_left(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, by(BAD, kit.glucose("40", 9)), by(OLD, kit.glucose("45", 1)))
+    (alert,) = kit.rows(alerts)
+    assert void(kit).ended == ()
+    assert void(kit, firmware=OLD).ended == (alert["id"],)
+    assert standing(kit) == []
 
 
 def test_a_pair_with_one_voided_reading_confirms_no_more(kit):
@@ -300,7 +309,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(kit):
 ONE = st.tuples(
     st.sampled_from(["crisis", "calm", "low", "fine", "repeat", "doubt"]),
     st.sampled_from([0, 2, 4, 7, 9, 11, 190, 193, 197]),  # minutes ago: live, or late
-    st.booleans(),  # by the faulty firmware
+    st.sampled_from([GOOD, BAD, OLD]),  # by which firmware
     st.sampled_from([0, 0, 1, 3, 6]),  # minutes until the next one comes
 )
 
@@ -325,9 +334,9 @@ def reading(kit, n, what, ago):
 
 def live_through(kit, steps, *, without_faulty):
     """What comes, and each minute what a clock triggers."""
-    for n, (what, ago, bad, pause) in enumerate(steps):
-        seen = by(BAD if bad else GOOD, reading(kit, n, what, ago))
-        if not (bad and without_faulty):
+    for n, (what, ago, firmware, pause) in enumerate(steps):
+        seen = by(firmware, reading(kit, n, what, ago))
+        if firmware == GOOD or not without_faulty:
             kit.send(n + 1, seen)
         for _ in range(pause):
             kit.clock.advance(MINUTE)
@@ -339,7 +348,7 @@ def same_patient(kit, patient, rows):
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=st.lists(ONE, min_size=1, max_size=7))
 def test_voiding_equals_never_having_had_them(new_kit, steps):
@@ -350,6 +359,7 @@ def test_voiding_equals_never_having_had_them(new_kit, steps):
         live_through(kit, steps, without_faulty=without)
         if not without:
             void(kit)
+            void(kit, firmware=OLD)
         ends = []
         for minutes in (0, 15):
             for _ in range(minutes):
