@@ -15,7 +15,7 @@ from rich.console import Console
 from bench import bare, stock
 from bench.figures import median, percentile, rate, spread, table
 from bench.load import Letter, Post, batches
-from bench.stages import ORDER, STAGES, Stopwatch
+from bench.stages import ENDS, ORDER, STAGES, Stopwatch
 from cloud_ingest.stores.records import claims
 from cloud_ingest.stores.records import ingest as transaction
 from cloud_ingest.stores.records.store import Records
@@ -108,7 +108,8 @@ def _measure(
         watch.clear()
         # Inside `keys`: what a key that is held already costs, since its first content is read back.
         repeats = watch.attached(claims, {REPEATS: ("_held",)})
-        with watch.attached(transaction, STAGES), repeats:
+        ends = watch.attached(transaction.Writer, ENDS)
+        with watch.attached(transaction, STAGES), ends, repeats:
             result.watched.append(_ingest(records, second, shape, clock.now()))
         result.stages.append(
             {

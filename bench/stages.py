@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from types import ModuleType, TracebackType
 from typing import Any
 
-# Stage -> the functions of the transaction that belong to it, in its order. `writing` gives the first and the last.
+# Stage -> the functions of the transaction that belong to it, in its order. The writer's `writing` gives the first and the last.
 LOCK, COMMIT = "take the write lock", "commit (fsync)"
+ENDS = {LOCK: ("writing",)}
 STAGES = {
     "decode, check, hash": ("arrive",),
-    LOCK: ("writing",),
     "numbers, ledger": ("settle", "repeat_outcomes", "write_ledger"),
     "bindings": ("own",),
     "rule states": ("load_states", "save_states"),
@@ -24,7 +24,7 @@ STAGES = {
     "flags, alerts": ("write_findings",),
     "box's commit number": ("_count_commits",),
 }
-ORDER = (*STAGES, COMMIT)
+ORDER = (*STAGES, *ENDS, COMMIT)
 
 
 @dataclass(slots=True)
@@ -75,8 +75,10 @@ class Stopwatch:
         return run
 
     @contextmanager
-    def attached(self, module: ModuleType, stages: Mapping[str, Sequence[str]]) -> Generator[None]:
-        """Time these functions of a module (stage -> names in it) inside this block."""
+    def attached(
+        self, module: ModuleType | type, stages: Mapping[str, Sequence[str]]
+    ) -> Generator[None]:
+        """Time these functions of a module or class (stage -> names in it) inside this block."""
         names = {name: stage for stage, those in stages.items() for name in those}
         kept = {name: getattr(module, name) for name in names}
         for name, stage in names.items():

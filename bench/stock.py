@@ -10,9 +10,8 @@ import os
 import shutil
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -22,8 +21,9 @@ from rich.console import Console
 from bench import bare, load
 from cloud_ingest.projection import Projection
 from cloud_ingest.rules.judge import SECOND_US, when
-from cloud_ingest.rules.state import RECENT_MAX, STATE_VERSION, Recent, SubjectState, encode_state
+from cloud_ingest.rules.state import STATE_VERSION, SubjectState, encode_state
 from cloud_ingest.rules.thresholds import default_thresholds
+from cloud_ingest.rules.window import NO_READINGS, Recent, Window
 from cloud_ingest.stores import fate as fates
 from cloud_ingest.stores.embedded import EmbeddedSeries
 from cloud_ingest.stores.fate import STORED, Fate, encode_fates
@@ -63,7 +63,7 @@ class BenchClock:
 
 @dataclass(slots=True)
 class _Device:
-    recent: deque[Recent] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
+    recent: Window = NO_READINGS
     second: int = 0
 
 
@@ -193,7 +193,7 @@ def _fill_envelope(
         kept = Recent(
             one.key, one.device, one.kind, one.content, one.transport, *interval, live=True
         )
-        devices[number].recent.append(kept)
+        devices[number].recent = devices[number].recent.joined_by(kept)
         devices[number].second = moment.at_us // SECOND_US
 
 
@@ -201,7 +201,7 @@ def _fill_states(database: sqlite3.Connection, devices: list[_Device]) -> None:
     states = [
         (
             load.patient_name(number),
-            encode_state(SubjectState(STATE_VERSION, one.second, 0, tuple(one.recent))),
+            encode_state(SubjectState(STATE_VERSION, one.second, 0, one.recent)),
         )
         for number, one in enumerate(devices)
     ]

@@ -10,12 +10,11 @@ from cloud_ingest.rules.limits import crosses, shown
 from cloud_ingest.rules.state import (
     SLOTS_MAX,
     Crossing,
-    Recent,
     SubjectState,
     crossed,
-    remembered,
 )
 from cloud_ingest.rules.thresholds import Confirm, Rule, Thresholds
+from cloud_ingest.rules.window import Recent, Window
 from gateway.model.alert import Severity
 from gateway.model.identity import Scheme
 from gateway.model.observation import Observation, Source
@@ -146,7 +145,7 @@ def second_reading_came(
         other.kind == kind
         and other.key != key
         and confirm.gap_s * SECOND_US <= abs(other.at_us - at_us) <= confirm.within_s * SECOND_US
-        for other in state.recent
+        for other in state.recent.readings()
     )
 
 
@@ -154,7 +153,7 @@ def forget(state: SubjectState, key: str) -> SubjectState:
     """The state without a reading that turned out to be another subject's. Its slot stays used."""
     return msgspec.structs.replace(
         state,
-        recent=tuple(entry for entry in state.recent if entry.key != key),
+        recent=state.recent.without(key),
         crossings=tuple(entry for entry in state.crossings if entry.key != key),
     )
 
@@ -216,12 +215,10 @@ def _recent(seen: Observation, moment: When, *, live: bool) -> Recent:
     )
 
 
-def _twin(entries: Sequence[Recent], new: Recent, apart_us_max: int) -> Recent | None:
+def _twin(window: Window, new: Recent, apart_us_max: int) -> Recent | None:
     """The newest reading that this one may repeat."""
-    for entry in reversed(entries):
-        if entry.content == new.content and _may_be_one(entry, new, apart_us_max):
-            return entry
-    return None
+    alike = window.alike(new.content)
+    return next((entry for entry in alike if _may_be_one(entry, new, apart_us_max)), None)
 
 
 def _may_be_one(one: Recent, other: Recent, apart_us_max: int) -> bool:
@@ -296,5 +293,5 @@ def _remember(
             entry = Crossing(finding.rule.id, recent.key, recent.at_us, finding.shown, finding.live)
             crossings = crossed(crossings, entry)
     return SubjectState(
-        state.v, state.second, state.slots, remembered(state.recent, recent), crossings
+        state.v, state.second, state.slots, state.recent.joined_by(recent), crossings
     )

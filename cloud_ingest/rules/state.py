@@ -1,30 +1,15 @@
-"""What is remembered of a subject between readings: bounded, versioned JSON in the row that is locked while it is judged. Types only."""
+"""What is remembered of a subject between readings: bounded, versioned MessagePack in the row that is locked while it is judged. Types only."""
 
 from operator import attrgetter
-from typing import TypeVar
 
 import msgspec
 
+from cloud_ingest.rules.window import NO_READINGS, ROW_BYTES, Recent, Window, windowed
 from gateway.runtime.errors import StoreError
 
-STATE_VERSION = 1
-RECENT_MAX = 8  # readings to compare with for a suspected duplicate or a second reading
+STATE_VERSION = 2
 CROSSINGS_MAX = 32  # readings beyond a limit that wait for, or were, a second one
 SLOTS_MAX = 1_000_000  # microseconds in the second that the slots share
-
-
-class Recent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A reading that was judged. It was measured at `at_us`, within [`low_us`, `high_us`]."""
-
-    key: str
-    device: str
-    kind: str
-    content: str
-    transport: str
-    at_us: int
-    low_us: int
-    high_us: int
-    live: bool
 
 
 class Crossing(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -37,8 +22,18 @@ class Crossing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     live: bool
 
 
-class SubjectState(msgspec.Struct, frozen=True, omit_defaults=True):
+class SubjectState(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`second` is the newest second with a point, `slots` the last slot given to a point at or before it."""
+
+    v: int
+    second: int | None = None
+    slots: int = 0
+    recent: Window = NO_READINGS
+    crossings: tuple[Crossing, ...] = ()
+
+
+class _StateV1(msgspec.Struct, frozen=True):
+    """How rows were written before readings were packed: as JSON."""
 
     v: int
     second: int | None = None
@@ -47,15 +42,16 @@ class SubjectState(msgspec.Struct, frozen=True, omit_defaults=True):
     crossings: tuple[Crossing, ...] = ()
 
 
-_Entry = TypeVar("_Entry", Recent, Crossing)
 EMPTY = SubjectState(v=STATE_VERSION)
 _measured = attrgetter("at_us")
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(SubjectState).decode
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(SubjectState).decode
+_decode_v1 = msgspec.json.Decoder(_StateV1).decode
+_JSON = b"{"
 
 
 def encode_state(state: SubjectState) -> bytes:
-    """JSON for the row."""
+    """MessagePack for the row."""
     return _encode(state)
 
 
@@ -64,7 +60,7 @@ def decode_state(data: bytes | None) -> SubjectState:
     if data is None:
         return EMPTY
     try:
-        state = _decode(data)
+        state = _from_v1(_decode_v1(data)) if data.startswith(_JSON) else _decode(data)
     except msgspec.MsgspecError as error:
         raise StoreError(f"a row of rule_state is damaged: {error}", retry=False) from error
     if state.v != STATE_VERSION:
@@ -72,23 +68,19 @@ def decode_state(data: bytes | None) -> SubjectState:
             f"a row of rule_state has version {state.v}; this program reads {STATE_VERSION}",
             retry=False,
         )
+    if len(state.recent.rows) % ROW_BYTES:
+        raise StoreError("a row of rule_state is damaged: its window is cut off", retry=False)
     return state
-
-
-def remembered(entries: tuple[Recent, ...], new: Recent) -> tuple[Recent, ...]:
-    """With one more, at most RECENT_MAX: the oldest measurement goes, never the one that just came."""
-    if len(entries) >= RECENT_MAX:
-        entries = _without_oldest(entries)
-    return (*entries, new)
 
 
 def crossed(entries: tuple[Crossing, ...], new: Crossing) -> tuple[Crossing, ...]:
     """With one more, at most CROSSINGS_MAX: the oldest measurement goes, never the one that just came."""
     if len(entries) >= CROSSINGS_MAX:
-        entries = _without_oldest(entries)
+        oldest = entries.index(min(entries, key=_measured))
+        entries = entries[:oldest] + entries[oldest + 1 :]
     return (*entries, new)
 
 
-def _without_oldest(entries: tuple[_Entry, ...]) -> tuple[_Entry, ...]:
-    oldest = entries.index(min(entries, key=_measured))
-    return entries[:oldest] + entries[oldest + 1 :]
+def _from_v1(old: _StateV1) -> SubjectState:
+    version = STATE_VERSION if old.v == 1 else old.v
+    return SubjectState(version, old.second, old.slots, windowed(old.recent), old.crossings)

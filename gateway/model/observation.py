@@ -154,7 +154,9 @@ _frame = re.compile(_KEY + _DEVICE + _CONTENT + _UTC + _UTC).fullmatch
 _number = re.compile(_NUMBER).fullmatch
 _word = re.compile(_WORD).fullmatch
 _text = re.compile(_TEXT).fullmatch
-_hex = re.compile(_HEX).fullmatch
+_hex = re.compile(
+    r"[0-9a-f]*"
+).fullmatch  # and of even length: a group that repeats takes five times as long
 
 
 def flaw(observation: Observation) -> str | None:
@@ -203,13 +205,19 @@ def _strings_flaw(seen: Observation) -> str | None:
         if not _is_text(part.unit) or (original is not None and not _is_text(original.unit)):
             return "a text has a control character"
     texts = (seen.slot or "", time.device or "", time.zone or "", *seen.context.values())
-    if not _text("".join(texts)):
+    if not _is_plain("".join(texts)):
         return "a text has a control character"
     if seen.maker or seen.model or seen.firmware:
         texts = (seen.maker or "", seen.model or "", seen.firmware or "")
         if not _is_text("".join(texts)):
             return "a text has a control character"
-    return None if seen.raw is None or _hex(seen.raw) else "raw is no hex"
+    hexed = seen.raw is None or (len(seen.raw) % 2 == 0 and _hex(seen.raw))
+    return None if hexed else "raw is no hex"
+
+
+def _is_plain(text: str) -> bool:
+    # What is printable has no control character; of the rest (a no-break space) most have none either.
+    return text.isprintable() or _text(text) is not None
 
 
 # The same few names, units and values come in nearly every reading: to look them up is a tenth of matching them anew.

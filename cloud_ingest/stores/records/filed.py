@@ -16,13 +16,18 @@ CACHE_MAX = 64  # envelopes; their bytes never change, so an opened one stays tr
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """One row of the journal. `positions` is None where it is damaged."""
+    """One row of the journal. `positions` is None where it is damaged; `told` is its `fate` column."""
 
     agent: str
     epoch: str
     first: int
     positions: Positions | None
-    fates: Sequence[Fate]
+    told: bytes
+
+    @property
+    def fates(self) -> Sequence[Fate]:
+        """What became of its positions; empty where that can't be read. Decoded anew each time."""
+        return _fates(self.told)
 
     def observation(self, position: int) -> Observation | None:
         """What stands at a position, if it can be read."""
@@ -30,7 +35,8 @@ class Filed:
 
     def fate(self, position: int) -> Fate | None:
         """What became of a position, if that can be read."""
-        return self.fates[position] if position < len(self.fates) else None
+        fates = self.fates
+        return fates[position] if position < len(fates) else None
 
 
 class Journal:
@@ -49,7 +55,7 @@ class Journal:
             raise LookupError(f"the journal has no row {journal}")
         agent, epoch, first, fate = found
         positions = self._opened.get(journal) or self._open(cursor, journal)
-        return Filed(agent, epoch, first, positions, _fates(fate))
+        return Filed(agent, epoch, first, positions, fate)
 
     def _open(self, cursor: sqlite3.Cursor, journal: int) -> Positions | None:
         (payload,) = cursor.execute(

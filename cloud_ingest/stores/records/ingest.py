@@ -23,7 +23,7 @@ from cloud_ingest.stores.records.arrival import (
 from cloud_ingest.stores.records.claims import claim, write_conflicts
 from cloud_ingest.stores.records.filed import Journal
 from cloud_ingest.stores.records.numbers import repeat_outcomes, settle, write_ledger
-from cloud_ingest.stores.records.open import writing
+from cloud_ingest.stores.records.open import Writer
 from cloud_ingest.stores.records.parked import park_poison, park_stray, poison_receipt
 from cloud_ingest.stores.records.subjects import RefusedError, assess, load_states, own, save_states
 from cloud_ingest.stores.records.txn import cursor_of
@@ -71,7 +71,7 @@ class Ingester:
 
     def __init__(self, engine: Engine, tenant: str, store: str) -> None:
         """File into an open store."""
-        self._engine = engine
+        self._writer = Writer(engine)
         self._tenant = tenant
         self._store = store
         self._journal = Journal()
@@ -82,6 +82,10 @@ class Ingester:
         A failure on data halves the batch, down to the reading that is at fault, which is parked.
         """
         return self._attempt([arrive(self._tenant, delivery) for delivery in deliveries], desk)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._writer.close()
 
     def _attempt(
         self, arrivals: Sequence[Arrival], desk: Desk, tries: int = REFUSALS_MAX
@@ -141,7 +145,7 @@ class Ingester:
         self, arrivals: Sequence[Arrival], desk: Desk, *, undo: bool = False
     ) -> list[Verdict]:
         batch = Batch()
-        with writing(self._engine) as connection:
+        with self._writer.writing() as connection:
             self._file(connection, arrivals, batch, desk)
             if undo:
                 raise _UndoneError

@@ -127,11 +127,12 @@ def _load(cursor: Cursor, journal: Journal, group: Group, filing: Filing) -> boo
     fresh = list(group.ranges.values())[known:]
     for held in fresh:
         filed = journal.read(cursor, held.journal)
+        fates = filed.fates
         for n in range(held.first, held.last + 1):
             position = n - filed.first
-            seen, fate = filed.observation(position), filed.fate(position)
+            seen = filed.observation(position)
             key = seen.key if seen is not None else ""
-            outcome = fate.outcome if fate is not None else STORED
+            outcome = fates[position].outcome if position < len(fates) else STORED
             group.keys.setdefault(n, {})[key] = Taken(held.journal, outcome)
     apart = cursor.execute(
         "SELECT n, key, journal, why FROM ledger_apart"

@@ -68,6 +68,35 @@ def writing(engine: Engine) -> Generator[Connection]:
         yield connection
 
 
+class Writer:
+    """One connection for the write transactions of one thread. What it has read stays in its cache; a pool would take turns."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Opened when it is first written with."""
+        self._engine = engine
+        self._kept: Connection | None = None
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        """As `writing`. After a failure of any kind the next transaction begins on another connection."""
+        with translated():
+            connection = self._kept or self._engine.connect().execution_options(**{WRITES: True})
+            self._kept = None
+            try:
+                with connection.begin():
+                    yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._kept = connection
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+
 @contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
     """One read transaction: a snapshot that no writer disturbs."""

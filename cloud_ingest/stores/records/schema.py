@@ -142,7 +142,7 @@ bindings = Table(
     Column("to_us", BigInteger),  # null: until further notice; else exclusive
 )
 
-# The row that is locked while a subject is judged: rule state, slot counter, window of content hashes, last values (JSON).
+# The row that is locked while a subject is judged: rule state, slot counter, window of content hashes (MessagePack: rules/state.py).
 rule_state = Table(
     "rule_state",
     metadata,

@@ -181,6 +181,7 @@ class Records:
 
     def close(self) -> None:
         """Let go of the file and its lock."""
+        self._ingester.close()
         self.engine.dispose()
         release(self._lock)
         self._lock = None

@@ -9,6 +9,7 @@ from cloud_ingest.rules.state import SubjectState, decode_state, encode_state
 from cloud_ingest.rules.thresholds import Thresholds
 from cloud_ingest.stores.records.work import Cursor, Row
 from gateway.model.observation import Observation
+from gateway.runtime.errors import StoreError
 
 DEVICE_SUBJECT = "device:"
 STATE = (
@@ -137,7 +138,7 @@ def assess(
         state = after.get(row.subject) or states[row.subject]
         try:
             row.assessment = judge(thresholds, row.seen, row.moment, state, came.received_us)
-        except MemoryError:
+        except (MemoryError, StoreError):
             raise
         except Exception as fault:  # noqa: BLE001 see the docstring
             refused[came.sha256, row.position] = f"{type(fault).__name__}: {fault}"

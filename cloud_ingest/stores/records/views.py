@@ -289,7 +289,7 @@ class RecordsViews:
         query = select(rule_state.c.state).where(rule_state.c.subject == subject)
         with reading(self.engine) as connection:
             state = decode_state(connection.execute(query).scalar())
-        return sorted({entry.kind for entry in state.recent})
+        return sorted({entry.kind for entry in state.recent.readings()})
 
     def voided(self, wanted: Iterable[str]) -> Mapping[str, Voided]:
         """Of these readings, those that were voided, and why."""

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from itertools import permutations
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,12 +14,13 @@ from cloud_ingest.rules.limits import crosses, shown
 from cloud_ingest.rules.state import (
     CROSSINGS_MAX,
     EMPTY,
-    RECENT_MAX,
     STATE_VERSION,
+    SubjectState,
     decode_state,
     encode_state,
 )
 from cloud_ingest.rules.thresholds import default_thresholds
+from cloud_ingest.rules.window import WINDOW_MAX, Window
 from cloud_ingest.rules.worktime import answer_by
 from gateway.model.alert import Severity
 from gateway.model.observation import Observation, Source
@@ -145,8 +147,7 @@ def test_a_reading_that_its_meter_doubts_is_no_confirmed_fact_and_confirms_none(
         assert finding.alert is not None
         assert finding.wait_until_us is None
     assert second.findings[0].confirmed is False
-    assert second.state.recent[0].kind == "blood_pressure"
-    assert len(second.state.recent) == 1
+    assert [one.kind for one in second.state.recent.readings()] == ["blood_pressure"]
 
 
 def test_a_true_reading_after_one_in_doubt_with_the_same_value_pages(make):
@@ -306,11 +307,31 @@ def test_no_two_points_of_a_subject_share_a_timestamp(seconds):
 def test_state_stays_bounded_and_survives_its_encoding(make):
     seen = [make.bp(190, 125, 15 * n, sequence=n) for n in range(3 * CROSSINGS_MAX)]
     state = run(make, *seen)[-1].state
-    assert (len(state.recent), len(state.crossings)) == (RECENT_MAX, CROSSINGS_MAX)
+    assert (len(list(state.recent.readings())), len(state.crossings)) == (WINDOW_MAX, CROSSINGS_MAX)
     assert decode_state(encode_state(state)) == state
     kept = {entry.key for entry in state.crossings}
     assert seen[-1].key in kept, "what just came may be half of a pair"
     assert seen[0].key in kept, "the newest measurement outlasts a backlog"
+
+
+def test_a_state_that_an_earlier_version_wrote_judges_as_it_did(make):
+    first, repeat = make.glucose("45", 9, arrival="1"), make.glucose("45", 8, arrival="2")
+    moment = when(first)
+    held = [first.key, first.device, first.kind, first.content, first.transport]
+    held += [moment.at_us, moment.low_us or 0, moment.high_us, True]
+    old = {"v": 1, "second": 1, "slots": 3, "recent": [held]}
+    state = decode_state(msgspec.json.encode(old))
+    assert (state.v, state.second, state.slots) == (STATE_VERSION, 1, 3)
+    told = judge(THRESHOLDS, repeat, when(repeat), state, micros(make.now))
+    assert told.suspect_of == first.key
+    assert decode_state(encode_state(state)) == state
+
+
+def test_the_oldest_measurement_leaves_the_window_and_never_the_last_to_come(make):
+    backlog = [make.glucose(str(100 + n), 2 * n) for n in range(WINDOW_MAX + 3)]
+    (*_, last) = run(make, *backlog)
+    kept = [one.key for one in last.state.recent.readings()]
+    assert kept == [backlog[-1].key, *(seen.key for seen in backlog[WINDOW_MAX - 2 :: -1])]
 
 
 def test_a_state_of_another_version_is_not_guessed_at():
@@ -318,6 +339,10 @@ def test_a_state_of_another_version_is_not_guessed_at():
         decode_state(b'{"v":%d}' % (STATE_VERSION + 1))
     with pytest.raises(StoreError):
         decode_state(b"{}")
+    with pytest.raises(StoreError):
+        decode_state(encode_state(SubjectState(STATE_VERSION + 1)))
+    with pytest.raises(StoreError):
+        decode_state(encode_state(SubjectState(STATE_VERSION, recent=Window((), b"cut off"))))
     assert decode_state(None) == EMPTY
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from cloud_ingest.projection import Projection, rebuild
+from cloud_ingest.rules.state import decode_state
 from cloud_ingest.stores.embedded import EmbeddedSeries
 from cloud_ingest.stores.fate import decode_fates
 from cloud_ingest.stores.records.criteria import Criteria
@@ -67,8 +68,8 @@ def flagged(kit):
 
 def remembered(kit):
     """Rule states, but for the slots of the time series: one that was used stays used."""
-    states = [(row["subject"], msgspec.json.decode(row["state"])) for row in kit.rows(rule_state)]
-    told = [(s, state.get("recent", []), state.get("crossings", [])) for s, state in states]
+    states = [(row["subject"], decode_state(row["state"])) for row in kit.rows(rule_state)]
+    told = [(s, list(state.recent.readings()), state.crossings) for s, state in states]
     return sorted(one for one in told if one[1] or one[2])
 
 
