@@ -39,7 +39,7 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.demo
 	$(BIN)/python -m demo.soak $(ARGS)
 
-# Each driver for a minute: make fuzz ARGS="--seconds 600 --driver gatt.glucose"; altered frames, counted: ARGS="--frames 10000000".
+# Each driver for a minute, as many at once as there are processors: make fuzz ARGS="--seconds 600 --driver gatt.glucose"; altered frames, counted: ARGS="--frames 10000000".
 # Guided by coverage where atheris can be had, else by Hypothesis.
 fuzz: $(VENV)/.dev
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r tests/fuzz/requirements.txt || echo "no atheris for this machine: without coverage"

@@ -8,7 +8,7 @@ module that holds the subject lie `quality.toml` (see `drivers.testing.quality`)
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.contract.profile import Profile
 from gateway.contract.session import Driver, Read, Received, Refused, Subscribe, Write
@@ -124,6 +124,15 @@ class Subject(Protocol):
 
     def echo(self, raw: bytes) -> bytes:
         """A reading's `raw` decoded and encoded again: the codec both ways."""
+        ...
+
+
+@runtime_checkable
+class Sealer(Protocol):
+    """What a subject may bring besides, where frames carry a checksum: so that the fuzzer gets behind it."""
+
+    def sealed(self, channel: str, data: bytes) -> bytes:
+        """A frame with its checksums, and lengths that stand in it, made right. `data` may be no frame at all; nothing is raised."""
         ...
 
 

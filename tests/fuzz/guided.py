@@ -1,59 +1,74 @@
 """One driver under atheris: coverage of its code decides which octets are tried next. Started by `python -m tests.fuzz`; never comes back."""
 
+import os
+import re
 import sys
-import tempfile
 from pathlib import Path
+from random import Random
 
 import atheris
 
 with atheris.instrument_imports(include=["drivers", "gateway.contract"]):
-    from drivers.testing.fuzz import visited
+    from drivers.testing.fuzz import OCTETS_MAX
     from drivers.testing.subjects import cases
+from tests.fuzz.filed import box_of
+from tests.fuzz.limits import FOUND_EXIT, Limited, Searched, shown
 
-OCTETS_MAX = 2_048
-VISIT_S_MAX = 10
 RSS_MB_MAX = 1_024
+VISIT_S_MAX = 600  # by the clock on the wall; `limits` ends a visit long before
 SEEDS = 64
 
 
-class Finding(Exception):  # noqa: N818 what the fuzzer shows
-    """What a visit may not do."""
-
-
 def main() -> None:
-    """Arguments: driver, seconds, seed."""
-    driver, seconds, seed = sys.argv[1:]
-    tried = cases(driver, int(seed))
+    """Arguments: driver, seconds, seed, and the file that stderr goes to."""
+    driver, seconds, seed, log = (
+        sys.argv[1],
+        float(sys.argv[2]),
+        int(sys.argv[3]),
+        Path(sys.argv[4]),
+    )
+    tried = [Limited(case, box_of(case.profile)) for case in cases(driver, seed)]
+    searched = Searched(driver, seconds, tried)
 
     def one(octets: bytes) -> None:
-        case = tried[octets[0] % len(tried)] if octets else tried[0]
-        if why := visited(case, octets[1:]):
-            line = f"python -m tests.fuzz --driver {driver} --input {octets[1:].hex()}"
-            raise Finding(f"{case.profile.id}: {why}\n{line}")
+        if searched.over:
+            _leave(0, searched.told(_coverage(log)))
+        chosen = tried[octets[0] % len(tried)] if octets else tried[0]
+        if why := chosen.visit(octets[1:]):
+            _leave(FOUND_EXIT, shown(driver, chosen.case.profile.id, chosen.found(octets[1:], why)))
 
-    with tempfile.TemporaryDirectory(prefix="vitalgate-fuzz-") as corpus:
-        _plant(Path(corpus), tried)
-        options = [
-            f"-max_total_time={float(seconds):.0f}",
-            f"-max_len={OCTETS_MAX}",
-            f"-timeout={VISIT_S_MAX}",
-            f"-rss_limit_mb={RSS_MB_MAX}",
-            f"-seed={seed}",
-            "-print_final_stats=1",
-            "-verbosity=1",
-            f"-artifact_prefix={tempfile.gettempdir()}/vitalgate-fuzz-",
-        ]
-        atheris.Setup([sys.argv[0], *options, corpus], one)
-        atheris.Fuzz()
+    corpus = log.with_name(f"{driver}.corpus")
+    corpus.mkdir()
+    _plant(corpus, Random(seed), len(tried))
+    options = [
+        f"-max_len={OCTETS_MAX}",
+        f"-rss_limit_mb={RSS_MB_MAX}",
+        f"-seed={seed}",
+        f"-timeout={VISIT_S_MAX}",
+        f"-artifact_prefix={log.parent}/",
+    ]
+    atheris.Setup([sys.argv[0], *options, str(corpus)], one)
+    atheris.Fuzz()
 
 
-def _plant(corpus: Path, tried: list) -> None:
-    """What captures hold, so that frames needn't be found by chance."""
-    (corpus / "silent").write_bytes(b"\0")
-    for number, case in enumerate(tried):
-        for name, capture in case.captures.items():
-            said = b"".join(getattr(one, "data", b"") for one in capture.told)
-            (corpus / f"{number}-{name}").write_bytes(bytes((number,)) + said[: OCTETS_MAX - 1])
+def _coverage(log: Path) -> str:
+    """By what libFuzzer says on stderr."""
+    reached = re.findall(r"cov: (\d+)", log.read_text(errors="replace"))
+    return f", {reached[-1]} places of the code reached" if reached else ""
+
+
+def _leave(code: int, words: str) -> None:
+    """The engine can't be asked to stop."""
+    print(words, flush=True)
+    os._exit(code)
+
+
+def _plant(corpus: Path, rng: Random, profiles: int) -> None:
+    """Visits at random to each profile, and one without a mishap."""
+    (corpus / "calm").write_bytes(b"")
+    for number in range(SEEDS):
+        octets = rng.randbytes(rng.randrange(1, OCTETS_MAX - 1))
+        (corpus / f"{number}").write_bytes(bytes((number % profiles,)) + octets)
 
 
 if __name__ == "__main__":

@@ -130,11 +130,16 @@ def _sized(data: bytes) -> Iterator[bytes]:
         at += size
 
 
+def octets_of(flags: int) -> int:
+    """So long is a record with these flags, without its CRC."""
+    return RECORD_OCTETS_MIN + sum(n for bit, n in _FLAGGED.items() if flags & bit)
+
+
 def decode_record(data: bytes, *, e2e: bool | None = None) -> Record:
     """One record with its size octet. Raises PeerError."""
     fields = Fields(data)
     size, flags = fields.u8("size"), fields.u8("flags")
-    octets = RECORD_OCTETS_MIN + sum(n for bit, n in _FLAGGED.items() if flags & bit)
+    octets = octets_of(flags)
     if size != len(data):
         raise PeerError(f"record of size {size} in {len(data)} octets")
     fields = Fields(_opened(data, octets, "record", e2e=e2e)[2:])

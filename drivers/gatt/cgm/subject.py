@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 
-from drivers.gatt.cgm.codec import Start, decode_record, encode_record, encode_start
+from drivers.gatt.cgm.codec import Start, decode_record, encode_record, encode_start, octets_of
 from drivers.gatt.cgm.readings import PART, TREND
-from drivers.gatt.cgm.session import DRIVER
+from drivers.gatt.cgm.session import DRIVER, FEATURE, RUN_TIME, START, STATUS
 from drivers.gatt.cgm.sim import NEVER, PLAIN, SEALED, Manners, Sensor, SensorPeer, measured
+from drivers.gatt.cgm.transfer import MEASUREMENT
 from drivers.gatt.clocks import stored
-from drivers.gatt.e2e_crc import OCTETS
+from drivers.gatt.e2e_crc import OCTETS, sealed
 from drivers.testing.subject import BEGINNING, Act, DeviceClock
 from gateway.sdk import (
     Driver,
@@ -38,6 +39,7 @@ FACTS: Mapping[str, bytes] = {
     "firmware": b"1.0",
     "system_id": bytes.fromhex("debc9afeff563412"),
 }
+CHECKED = frozenset((MEASUREMENT, FEATURE, STATUS, START, RUN_TIME))
 _UTC_PLUS_ONE = 4
 _NOT_PERMITTED = 0x02
 
@@ -125,6 +127,16 @@ class SensorSubject:
         """One record, with the CRC that it came with."""
         told = decode_record(raw)
         return encode_record(told, e2e=len(encode_record(told, e2e=False)) + OCTETS == len(raw))
+
+    def sealed(self, channel: str, data: bytes) -> bytes:
+        """The CRC behind each value that has one; a record also as long as its flags say."""
+        if channel not in CHECKED or len(data) <= OCTETS:
+            return data
+        if channel != MEASUREMENT:
+            return sealed(data[:-OCTETS])
+        size = octets_of(data[1])
+        record = sealed(bytes((size + OCTETS,)) + data[1:size].ljust(size - 1, b"\0"))
+        return record + self.sealed(channel, data[size + OCTETS :])
 
 
 SUBJECT = SensorSubject()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from drivers.testing.subject import Act, DeviceClock
-from drivers.vendor.onetouch_ultra2.codec import FRAMING, decode_record, encode_record
+from drivers.vendor.onetouch_ultra2.codec import FRAMING, checksum, decode_record, encode_record
 from drivers.vendor.onetouch_ultra2.session import DRIVER
 from drivers.vendor.onetouch_ultra2.sim import Manners, Ultra2Peer, record
 from gateway.sdk import Driver, Profile, Quantity, Read, Received, Subscribe, Write
@@ -70,6 +70,15 @@ class Ultra2Subject:
     def echo(self, raw: bytes) -> bytes:
         """One line of memory."""
         return encode_record(decode_record(raw)).removesuffix(FRAMING.end)
+
+    def sealed(self, _channel: str, data: bytes) -> bytes:
+        """The sum behind the last blank of each line."""
+        return FRAMING.end.join(map(_summed, data.split(FRAMING.end)))
+
+
+def _summed(line: bytes) -> bytes:
+    text, blank, _ = line.rpartition(b" ")
+    return text + blank + b"%04X" % checksum(text) if blank else line
 
 
 SUBJECT = Ultra2Subject()
