@@ -80,10 +80,11 @@ class Writer:
     def writing(self) -> Generator[Connection]:
         """As `writing`. After a failure of any kind the next transaction begins on another connection."""
         with translated():
-            connection = self._kept or self._engine.connect().execution_options(**{WRITES: True})
+            connection = self._kept or self._engine.connect()
             self._kept = None
             try:
                 with connection.begin():
+                    _begin(connection, "BEGIN IMMEDIATE")
                     yield connection
             except BaseException:
                 connection.close()
