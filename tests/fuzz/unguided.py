@@ -10,7 +10,9 @@ from drivers.testing.subjects import cases
 from tests.fuzz.filed import box_of
 from tests.fuzz.limits import FOUND_EXIT, Limited, Searched, shown
 
-OCTETS_MIN = 128  # behind their end the device says what is true: shorter ones alter next to nothing
+OCTETS_MIN = (
+    128  # behind their end the device says what is true: shorter ones alter next to nothing
+)
 VISITS = 200  # in one round
 # What is found is made smaller as every engine's findings are.
 QUIET = settings(
@@ -37,7 +39,9 @@ def main() -> int:
             raise _Found(chosen, octets, why)
 
     while not searched.over:
-        held = given(some.binary(min_size=OCTETS_MIN, max_size=OCTETS_MAX), some.sampled_from(tried))(one)
+        held = given(
+            some.binary(min_size=OCTETS_MIN, max_size=OCTETS_MAX), some.sampled_from(tried)
+        )(one)
         try:
             seed(round_)(QUIET(held))()
         except _Found as found:
