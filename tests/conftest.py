@@ -17,6 +17,12 @@ SERVICES = Path(__file__).resolve().parent.parent / "deploy" / "services"
 END_S_MAX = 20
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, else in the order given: no worker shall begin one when the others are nearly done."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @dataclass
 class Service:
     """A server that was started by its script in deploy/services; `ready` is what the script said of it."""

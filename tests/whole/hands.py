@@ -10,6 +10,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 
+from demo import processes
 from demo.broker import BOX
 from demo.house import AGENT, TENANT, House
 
@@ -125,3 +126,29 @@ class Client:
     def close(self) -> None:
         self._mqtt.disconnect()
         self._mqtt.loop_stop()
+
+
+def running_cloud(whole, seed_readings: int = 1) -> Client:
+    """Broker and ingester; `seed_readings` numbers are taken by good readings."""
+    whole.start_broker("iotcore")
+    whole.house.write_cloud(whole.port, processes.free_port())
+    whole.start_cloud()
+    client = Client(whole.house, whole.port)
+    if seed_readings:
+        good = envelope(body(*(pressure() for _ in range(seed_readings))), count=seed_readings)
+        assert client.deliver(good).get("parked", []) == []
+    return client
+
+
+def still_works(whole, client: Client, number: int = 900_000) -> None:
+    """A good reading is stored and shown, by the process that was there from the start."""
+    assert whole.process("cloud").poll() is None, whole.logs()
+    good = pressure()
+    given = client.deliver(envelope(body(good), first=number))
+    assert given.get("parked", []) == given.get("duplicates", []) == []
+    whole.until(
+        "the good reading",
+        lambda: any(one["key"] == good["key"] and one["series"] for one in whole.readings()),
+        20,
+    )
+    assert "Traceback" not in whole.logs()
