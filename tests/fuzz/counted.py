@@ -1,5 +1,6 @@
 """Altered frames by the million, over all drivers in one process: nothing but PeerError, no growth, an end. Started by `python -m tests.fuzz --frames`."""
 
+import signal
 import time
 from collections import Counter
 from itertools import cycle
@@ -49,32 +50,46 @@ class _Counted:
 
 
 def counted(drivers: list[str], most: int, seed: int, seconds: float | None) -> int:
-    """1 where something was found, or memory grew. Whichever driver is behind is next, so that each gets its share."""
-    rng, began = Random(seed), time.monotonic()
+    """1 where something was found, or memory grew, or it was ended before it was done: what was tried until then is told."""
+    rng = Random(seed)
     running = [_Counted(driver, seed) for driver in drivers]
     for one in running:
         for _ in range(WARM_VISITS * len(one.tried)):
             one.visit(rng)
-    before_kb, said, done = held_kb(), began, 0
-    end = float("inf") if seconds is None else began + seconds * len(drivers)
-    while (done := sum(one.altered for one in running)) < most and time.monotonic() < end:
+    before_kb = held_kb()
+    end_s = float("inf") if seconds is None else seconds * len(drivers)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _run(running, rng, most, end_s)
+        ended = False
+    except KeyboardInterrupt:
+        ended = True
+    grown_kb, kinds = held_kb() - before_kb, sum(len(one.kinds) for one in running)
+    for one in running:
+        print(one.told())
+    print(
+        f"{'ended early: ' if ended else ''}{sum(one.altered for one in running):,} altered frames, {kinds} findings; "
+        f"memory grew by {grown_kb:,} kB (at most {GROWTH_KB_MAX:,})"
+    )
+    return 1 if ended or grown_kb > GROWTH_KB_MAX or kinds else 0
+
+
+def _run(running: list[_Counted], rng: Random, most: int, end_s: float) -> None:
+    """Whichever driver is behind is next, so that each gets its share."""
+    began = said = time.monotonic()
+    before_kb, first = held_kb(), sum(one.altered for one in running)
+    while (done := sum(one.altered for one in running)) < most:
+        now = time.monotonic()
+        if now - began > end_s:
+            return
+        if now - said > SAY_EVERY_S:
+            said, rate = now, (done - first) / (now - began)
+            print(_progress(done, most, rate, held_kb() - before_kb), flush=True)
         least = min(running, key=lambda one: one.altered)
         for _ in range(LOOK_EVERY):
             least.visit(rng)
-        if time.monotonic() - said > SAY_EVERY_S:
-            said = time.monotonic()
-            print(_progress(done, most, said - began, held_kb() - before_kb), flush=True)
-    grown_kb = held_kb() - before_kb
-    for one in running:
-        print(one.told())
-    kinds = sum(len(one.kinds) for one in running)
-    print(
-        f"{done:,} altered frames, {kinds} findings; memory grew by {grown_kb:,} kB (at most {GROWTH_KB_MAX:,})"
-    )
-    return 1 if grown_kb > GROWTH_KB_MAX or kinds else 0
 
 
-def _progress(done: int, most: int, took_s: float, grown_kb: int) -> str:
-    rate = done / took_s
-    left_min = (most - done) / rate / 60
+def _progress(done: int, most: int, rate: float, grown_kb: int) -> str:
+    left_min = (most - done) / max(1, rate) / 60
     return f"{done:,} of {most:,} altered frames, {rate:,.0f} a second, about {left_min:.0f} min left; memory +{grown_kb:,} kB"
