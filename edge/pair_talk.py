@@ -39,6 +39,7 @@ _WORDS = {
     " --passkey-from-stdin.",
     Why.TOO_LATE: "{address} waited too long, and gave up. Try again.",
     Why.HUNG_UP: "{address} hung up in the middle of pairing. Try again; where a phone is paired with it, remove it there first.",
+    Why.STUCK: "{address} was heard, and nothing came of pairing it, twice. Switch it off and on, and try again.",
     Why.BOND_KEPT: "This box is paired with {address} already. Where it can't be read any more, the device has forgotten that: "
     + _AGAIN,
 }

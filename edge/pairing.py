@@ -5,12 +5,19 @@ The proof only reads. It subscribes to nothing: a device that deletes what was c
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.links.ble_radio import PLATFORM, BleRadio, Heard, bus_path
-from edge.links.pairing import AskPasskey, PairingError, Why, registered
+from edge.links.pairing import (
+    AskPasskey,
+    PairingAgent,
+    PairingError,
+    StuckError,
+    Why,
+    registered,
+)
 from gateway.contract.profile import BleChannel
 from gateway.contract.session import Read, Received
 from gateway.runtime.clock import Clock
@@ -19,6 +26,7 @@ from gateway.runtime.errors import LinkError
 FIND_S = 60.0  # to be heard; a person presses a button meanwhile
 # A running agent visits the device as soon as it is paired; where both share the link, whoever hangs up ends it for both.
 PROOF_TRIES_MAX = 3
+PAIR_TRIES_MAX = 2
 HEARD_MAX = 64  # advertisements of the one device that wait; older ones are no news
 
 
@@ -116,12 +124,20 @@ async def _paired(ears: _Ears, wanted: Wanted, person: Person) -> bool:
                 raise PairingError(Why.BOND_KEPT, "")
             await agent.forget(bus_path(heard))
             heard = await ears.next()
-        device = bus_path(heard)
         person.told(Step.PAIRING)
-        try:
-            return await agent.pair(device, person.passkey, just_works=wanted.just_works)
-        finally:
-            await agent.part(device)
+        for _ in range(PAIR_TRIES_MAX - 1):
+            with suppress(StuckError):
+                return await _try(agent, heard, wanted, person)
+            heard = await ears.next()
+        return await _try(agent, heard, wanted, person)
+
+
+async def _try(agent: PairingAgent, heard: Heard, wanted: Wanted, person: Person) -> bool:
+    device = bus_path(heard)
+    try:
+        return await agent.pair(device, person.passkey, just_works=wanted.just_works)
+    finally:
+        await agent.part(device)
 
 
 async def _proved(ears: _Ears, wanted: Wanted, clock: Clock) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ PASSKEY_S = (
     28.0  # for a person; the device's own patience is 30 s (Bluetooth Core, vol 3 part H, 3.4)
 )
 PAIR_S = 75.0  # connecting (20 s at most), discovery of services, and the person
+# Without a question for the person. Beside a running agent BlueZ may lose the connection that Pair waits for (seen on 5.66).
+UNASKED_S = 35.0
 PASSKEY_MAX = 999_999
 
 AGENT_PATH = "/org/vitalgate/agent"
@@ -53,6 +55,7 @@ class Why(StrEnum):
     GIVEN_UP = "no passkey was given"
     TOO_LATE = "it took too long"
     HUNG_UP = "it hung up in the middle"
+    STUCK = "nothing came of it"
     BOND_KEPT = "it is paired already"
 
 
@@ -63,6 +66,10 @@ class PairingError(LinkError):
         """Say why."""
         super().__init__(f"not paired: {why}")
         self.why, self.said = why, said
+
+
+class StuckError(PairingError):
+    """BlueZ neither paired the device nor asked anything; another try may do."""
 
 
 class _RefusedCall(Exception):  # noqa: N818 the bus's answer, told on by another name
@@ -132,7 +139,7 @@ class PairingAgent:
         """
         wish = self._wish = _Wish(device, ask, just_works)
         try:
-            await _call(self._bus, f"{_BLUEZ}.Device1", device, "Pair", within_s=PAIR_S)
+            await self._call_pair(wish)
         except _RefusedCall as refusal:
             raise PairingError(_why(refusal.name, wish), str(refusal)) from refusal
         finally:
@@ -142,6 +149,20 @@ class PairingAgent:
             await self.forget(device)
             raise PairingError(Why.REFUSED, "paired Just Works; a passkey was asked for")
         return wish.given
+
+    async def _call_pair(self, wish: _Wish) -> None:
+        call = asyncio.ensure_future(
+            _call(self._bus, f"{_BLUEZ}.Device1", wish.device, "Pair", within_s=PAIR_S)
+        )
+        try:
+            await asyncio.wait({call}, timeout=UNASKED_S)
+            if not call.done() and not wish.asked:
+                with suppress(_RefusedCall):
+                    await _call(self._bus, f"{_BLUEZ}.Device1", wish.device, "CancelPairing")
+                raise StuckError(Why.STUCK, f"no answer within {UNASKED_S:g} s")
+            await call
+        finally:
+            call.cancel()
 
     async def is_paired(self, device: str) -> bool:
         """Whether BlueZ holds a bond with the device at this path. Raises LinkError."""

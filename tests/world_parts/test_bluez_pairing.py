@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bleak import BleakClient
@@ -12,6 +13,7 @@ from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
 from drivers.sim.world.bluez.agents import Agents
+from drivers.sim.world.bluez.pairing import Pairing
 from drivers.sim.world.peripheral import VirtualPeripheral
 from edge.links.ble import GATT_PATIENCE_S, open_ble
 from edge.links.ble_radio import BleRadio, Heard
@@ -165,6 +167,43 @@ async def test_a_person_who_is_too_slow_is_given_up(
 
     assert asked.is_set()
     assert failed.value.why is Why.GIVEN_UP
+
+
+def get_stuck(monkeypatch: pytest.MonkeyPatch, times: int) -> list[None]:
+    """So often nothing comes of a pairing. Gives what grows with each that is begun."""
+    monkeypatch.setattr("edge.links.pairing.UNASKED_S", 0.5)
+    begun: list[None] = []
+    go_on = Pairing.pair
+
+    async def begin(self: Pairing, *about: Any, **more: Any) -> None:
+        begun.append(None)
+        if len(begun) <= times:
+            await asyncio.Event().wait()
+        await go_on(self, *about, **more)
+
+    monkeypatch.setattr(Pairing, "pair", begin)
+    return begun
+
+
+async def test_a_pairing_of_which_nothing_comes_is_begun_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = get_stuck(monkeypatch, 1)
+    async with locked_cuff(tmp_path, monkeypatch) as (_, device):
+        paired = await pair(Wanted(ADDRESS, CHANNELS), person(), SystemClock())
+
+    assert (len(begun), paired.read, device.pairings) == (2, ("feature",), [False])
+
+
+async def test_a_pairing_of_which_nothing_comes_twice_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = get_stuck(monkeypatch, 2)
+    async with locked_cuff(tmp_path, monkeypatch):
+        with pytest.raises(PairingError) as failed:
+            await pair(Wanted(ADDRESS, CHANNELS), person(), SystemClock())
+
+    assert (len(begun), failed.value.why) == (2, Why.STUCK)
 
 
 async def test_a_device_that_walks_off_while_its_passkey_is_asked_for_ends_the_question(
