@@ -175,7 +175,7 @@ def get_stuck(monkeypatch: pytest.MonkeyPatch, times: int) -> list[None]:
     begun: list[None] = []
     go_on = Pairing.pair
 
-    async def begin(self: Pairing, *about: Any, **more: Any) -> None:
+    async def begin(self: Pairing, *about: Any, **more: Any) -> None:  # noqa: ANN401 handed on
         begun.append(None)
         if len(begun) <= times:
             await asyncio.Event().wait()
