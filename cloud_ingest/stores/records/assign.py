@@ -94,11 +94,9 @@ def _move(
 
 
 def _fate(before: Fate, patient: str, told: Assessment) -> Fate:
+    # A repeat of what this person has. What it was suspected of before may be nobody's: then two would suspect each other.
     return msgspec.structs.replace(
-        before,
-        subject=patient,
-        time_us=told.time_us,
-        suspect_of=told.suspect_of or before.suspect_of,
+        before, subject=patient, time_us=told.time_us, suspect_of=told.suspect_of
     )
 
 
