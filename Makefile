@@ -29,6 +29,7 @@ check: $(VENV)/.dev
 services:
 	bash deploy/services/install.sh
 
+# BLUEZ=all: the Bluetooth machine plays a sensor's sessions and a stream as well, which takes minutes more.
 test-services: $(VENV)/.dev
 	$(BIN)/pytest -m services -n 2 --dist loadfile $(ARGS)
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bluez_vm.play vhci|stand-in FOLDER PATIENCE`: the questions, then the stories; answers and times go to FOLDER.
+"""`python -m tests.bluez_vm.play vhci|stand-in FOLDER PATIENCE short|all`: the questions, then the stories; answers and times go to FOLDER.
 
 With `vhci` this runs inside the Bluetooth machine, whose bluetoothd serves the system's bus; with `stand-in` anywhere.
 """
@@ -29,7 +29,7 @@ POWER_S_MAX = 60.0
 KEPT_BY_BLUEZ = Path("/var/lib/bluetooth") / ADAPTER_ADDRESS
 
 
-async def main(where: str, folder: Path, patience_s: float) -> None:
+async def main(where: str, folder: Path, patience_s: float, *, at_length: bool) -> None:
     """Play it all on one air."""
     air = Air()
     began_s = time.monotonic()
@@ -44,7 +44,7 @@ async def main(where: str, folder: Path, patience_s: float) -> None:
         took = {"until BlueZ was there": asked_s - began_s, "questions": time.monotonic() - asked_s}
         bonds = None if where == "stand-in" else Bonds(KEPT_BY_BLUEZ)
         async with house(air, folder, patience_s, bonds) as there:
-            took |= await scenario.act(there)
+            took |= await scenario.act(there, at_length=at_length)
         (folder / "times.json").write_bytes(msgspec.json.encode(took))
 
 
@@ -82,4 +82,5 @@ async def _powered(bus: MessageBus) -> bool:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])))
+    _, where, folder, patience, stories = sys.argv
+    asyncio.run(main(where, Path(folder), float(patience), at_length=stories == "all"))

@@ -19,7 +19,7 @@ STAND_IN_S, PATIENCE_S = 300, 40
 def test_the_stand_in_answers_as_bluez_does_and_the_stories_run_on_it(tmp_path: Path) -> None:
     began_s = time.monotonic()
     played = subprocess.run(
-        [*play("stand-in"), str(tmp_path), str(PATIENCE_S)], cwd=ROOT,
+        [*play("stand-in"), str(tmp_path), str(PATIENCE_S), "all"], cwd=ROOT,
         capture_output=True, text=True, timeout=STAND_IN_S, check=False,
     )  # fmt: skip
 
