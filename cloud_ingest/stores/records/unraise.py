@@ -24,6 +24,7 @@ from cloud_ingest.stores.records.alerts import (
     order_of,
     order_unconfirmed,
     raise_alert,
+    tell,
     unresolved,
 )
 from cloud_ingest.stores.records.schema import alert_events, alerts, due, voided
@@ -95,7 +96,7 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
     if (keys | partners) & lost or held["key"] in case.voided or new:
         support = [pair for pair in after if pair[0].key in stay or pair in new]
         if support:
-            _stand_on(case, rule, held, support)
+            _stand_on(case, rule, held, support, new)
     return None
 
 
@@ -104,8 +105,12 @@ def _stand_on(
     rule: Rule,
     held: RowMapping,
     support: Sequence[tuple[Told, Finding]],
+    new: Sequence[tuple[Told, Finding]],
 ) -> None:
-    """Let an alert rest on the readings that are left. What was live by a voided one alone is a late finding again."""
+    """Let an alert rest on the readings that are left. What was live by a voided one alone is a late finding again.
+
+    Its story names those that are `new` to it: a later voiding has to know them.
+    """
     live = [pair for pair in support if pair[1].alert_live]
     if held["state"] == AlertState.OPEN and held["how"] == LIVE and not live:
         _end(case, held["id"])
@@ -117,6 +122,8 @@ def _stand_on(
     first = support[0][1]
     values = _face(order, support[-1][0].key, len(first.partners) + len(support))
     case.connection.execute(update(alerts).where(alerts.c.id == held["id"]).values(values))
+    for one, _ in new:
+        tell(case.connection, case.desk, held["id"], "joined", key=one.key)
     case.changed.append(held["id"])
 
 

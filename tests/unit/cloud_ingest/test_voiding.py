@@ -116,6 +116,16 @@ def test_an_alert_ends_when_a_later_voiding_takes_what_an_earlier_one_left(kit):
     assert standing(kit) == []
 
 
+def test_an_alert_stays_on_what_came_to_light_by_an_earlier_voiding(kit):
+    kit.wearer(kit.cuff, kit.meter)
+    repeat = kit.glucose("45", 0, arrival="1", transport="usb")
+    kit.send(1, by(OLD, kit.bp(121, 80, 5)), by(BAD, kit.glucose("45", 0)), by(GOOD, repeat))
+    assert void(kit).ended == ()
+    assert void(kit, firmware=OLD).ended == ()
+    ((condition, *_),) = standing(kit)
+    assert condition == "GLU-L2"
+
+
 def test_a_pair_with_one_voided_reading_confirms_no_more(kit):
     kit.wearer(kit.cuff)
     kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
