@@ -1,4 +1,4 @@
-# make demo · make test · make check · make services · make test-services · make bench · make soak · make fuzz · make planted
+# make demo · make test · make check · make services · make test-services · make bench · make soak · make search · make fuzz · make planted
 # Needs Python >= 3.11 with its venv module. Nothing is installed outside .venv and the cache folder.
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ ARGS   ?=
 DIR    ?= demo-data
 MARK   := --- development only
 
-.PHONY: demo reconcile test check services test-services bench soak fuzz planted lock clean
+.PHONY: demo reconcile test check services test-services bench soak search fuzz planted lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m demo $(ARGS)
@@ -39,6 +39,10 @@ bench: $(VENV)/.dev
 # Ten minutes of `kill -9`, memory watched: make soak ARGS="--minutes 60 --seed 7".
 soak: $(VENV)/.demo
 	$(BIN)/python -m demo.soak $(ARGS)
+
+# Every property with examples that nobody has seen yet; `make test` tries the same ones each time.
+search: $(VENV)/.dev
+	$(BIN)/pytest -m "hypothesis and not services" --hypothesis-profile=search -n 2 --dist loadfile $(ARGS)
 
 # Each driver for a minute, as many at once as there are processors: make fuzz ARGS="--seconds 600 --driver gatt.glucose"; altered frames, counted: ARGS="--frames 10000000".
 # Guided by coverage where atheris can be had, else by Hypothesis.

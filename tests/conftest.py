@@ -1,4 +1,7 @@
-"""Real servers for tests: each in a folder of its own, on 127.0.0.1, ended by the test that started it. No test of ours here."""
+"""Real servers for tests: each in a folder of its own, on 127.0.0.1, ended by the test that started it. No test of ours here.
+
+And how Hypothesis looks for examples: the same ones at each run, so that what is red is red for everybody; `make search` looks for new ones.
+"""
 
 import json
 import secrets
@@ -12,9 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 SERVICES = Path(__file__).resolve().parent.parent / "deploy" / "services"
 END_S_MAX = 20
+
+# How long an example takes says more of the machine than of the product.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", settings.get_profile("search"), derandomize=True)
+settings.load_profile("fixed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

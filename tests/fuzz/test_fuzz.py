@@ -1,5 +1,6 @@
 """A short round of fuzzing over every driver that is installed, and that the fuzzer finds something, says it in small, and gets behind a checksum."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -155,5 +156,5 @@ def test_each_engine_runs_for_a_moment(engine: str, tmp_path: Path) -> None:
         )
 
     assert ran.returncode == 0, log.read_text()
-    assert "beurer.bm: 1 of 1 s" in ran.stdout
+    assert re.search(r"beurer\.bm: \d+ of 1 s", ran.stdout)
     assert "altered of" in ran.stdout

@@ -58,7 +58,9 @@ def plans(draw):
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plan=plans())
 def test_any_cutting_doubling_and_reordering_ends_in_the_same_state(new_kit, plan):
@@ -103,7 +105,9 @@ def test_any_cutting_doubling_and_reordering_ends_in_the_same_state(new_kit, pla
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     restores=st.lists(st.tuples(st.integers(1, 8), st.integers(1, 4)), min_size=1, max_size=6),

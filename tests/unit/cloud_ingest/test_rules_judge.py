@@ -346,7 +346,9 @@ def test_a_state_of_another_version_is_not_guessed_at():
     assert decode_state(None) == EMPTY
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it holds no state
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)  # it holds no state
 @given(order=st.permutations(range(5)))
 def test_a_pair_is_found_in_whatever_order_a_stream_comes(make, order):
     stream = [

@@ -124,7 +124,9 @@ def test_a_secret_that_is_not_one_line_is_refused(tmp_path: Path, content: bytes
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(garbage=st.binary(max_size=200))
 def test_garbage_is_a_sentence_and_never_a_crash(tmp_path: Path, garbage: bytes) -> None:

@@ -359,7 +359,9 @@ def same_patient(kit, patient, rows):
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(ONE, min_size=1, max_size=7))
 def test_voiding_equals_never_having_had_them(new_kit, steps):

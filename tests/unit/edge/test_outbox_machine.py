@@ -224,6 +224,7 @@ def wipe(path: Path) -> None:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(120)
 def test_no_life_of_an_outbox_loses_a_reading_or_gives_a_number_twice(
     observation: Callable[[int], Observation],
