@@ -7,7 +7,7 @@ readings hid comes to light, live only where it is recent enough now.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, exists, insert, or_, select, update
 
 from cloud_ingest.rules.again import History, Told
 from cloud_ingest.rules.judge import SECOND_US, Finding
@@ -35,12 +35,13 @@ BELONGS = ("opened", "joined", "paged-late")  # events that name a reading of th
 
 @dataclass(slots=True)
 class Case:
-    """One patient: what the rules told with the voided readings, and what they tell without."""
+    """One patient: what the rules told with the voided readings, and what they tell without. `ever`: with those of earlier voidings."""
 
     connection: Connection
     desk: Desk
     patient: str
     voided: frozenset[str]
+    ever: History
     before: History
     after: History
     who: str
@@ -81,7 +82,9 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
         return None
     keys = _keys(case, held["id"])
     since_us = _since(case, keys, held)
-    lost = case.voided | (before - {one.key for one, _ in after})
+    # Not only of this voiding: the story still names what an earlier one left without its second reading.
+    raised = {one.key for one, finding in case.ever.of(rule.id) if _raises(finding)}
+    lost = case.voided | (raised - {one.key for one, _ in after})
     stay = keys - lost
     new = [pair for pair in fresh if pair[0].sitting.now_us >= since_us and pair[0].key not in keys]
     if not stay and not new:
@@ -245,9 +248,9 @@ def _answered_now(case: Case, rule: Rule, key: str) -> bool:
         return False
     for one, finding in case.after.of(rule.id):
         if one.key == key and not finding.doubted:
-            was = next(old for old in case.before.told if old.sitting == one.sitting)
+            was = next(old for old in case.ever.told if old.sitting == one.sitting)
             second = case.after.second_came(one, finding, rule.confirm)
-            return second and not case.before.second_came(was, finding, rule.confirm)
+            return second and not case.ever.second_came(was, finding, rule.confirm)
     return False
 
 
@@ -285,7 +288,7 @@ def _keys(case: Case, alert: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """The readings that alerts of one condition ever named. `ended`: for each that the system ended by a better one, when."""
+    """The readings that alerts of one condition named, but for those that a voiding ended. `ended`: for each that the system ended by a better one, when."""
 
     keys: frozenset[str]
     ended: Sequence[tuple[str, int]]
@@ -300,7 +303,12 @@ def _named(connection: Connection, patient: str, condition: str) -> _Named:
     query = select(alert_events).join(alerts, alerts.c.id == alert_events.c.alert).where(mine)
     events = connection.execute(query.order_by(alert_events.c.id)).mappings().all()
     by = {row["alert"]: row for row in events if row["what"] == "resolved"}
-    told = [row for row in events if row["what"] in BELONGS and row["key"] is not None]
+    gone = {row["alert"] for row in events if row["what"] == "voided"}
+    told = [
+        row
+        for row in events
+        if row["what"] in BELONGS and row["key"] is not None and row["alert"] not in gone
+    ]
     gave_way = [
         (row["key"], by[row["alert"]]["at_us"])
         for row in told
@@ -310,11 +318,14 @@ def _named(connection: Connection, patient: str, condition: str) -> _Named:
 
 
 def _was_seen(case: Case, condition: str, at_us: int) -> bool:
-    """Whether an alert of the condition stood when this reading was judged, and a person has ended it since."""
+    """Whether an alert of the condition stood when this reading was judged, and no voiding has ended it since."""
     mine = (alerts.c.patient == case.patient) & (alerts.c.condition == condition)
     over = (alerts.c.opened_us <= at_us) & (alerts.c.resolved_us >= at_us)
-    found = case.connection.execute(select(alerts.c.id).where(mine & over)).scalars().all()
-    return any(alert not in case.ended for alert in found)
+    by_voiding = exists().where(
+        alert_events.c.alert == alerts.c.id, alert_events.c.what == "voided"
+    )
+    query = select(alerts.c.id).where(mine & over & ~by_voiding).limit(1)
+    return case.connection.execute(query).first() is not None
 
 
 def _all_unresolved(connection: Connection, patient: str) -> Sequence[RowMapping]:

@@ -126,6 +126,42 @@ def test_an_alert_stays_on_what_came_to_light_by_an_earlier_voiding(kit):
     assert condition == "GLU-L2"
 
 
+def test_a_pair_that_an_earlier_voiding_broke_holds_no_alert_after_a_later_one(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(OLD, kit.bp(185, 121, 0)), by(GOOD, kit.bp(185, 121, 2)))
+    kit.send(3, by(BAD, kit.bp(186, 121, 0)))
+    (alert,) = kit.rows(alerts)
+    assert void(kit, firmware=OLD).ended == ()
+    assert void(kit).ended == (alert["id"],)
+    assert standing(kit) == []
+
+
+def test_a_lone_crisis_is_told_again_when_its_answer_is_voided_after_all(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
+    kit.send(2, by(OLD, kit.bp(121, 80, 17)))
+    repeat = kit.bp(121, 80, 3, arrival="1", transport="usb")
+    kit.send(3, by(BAD, repeat))
+    kit.clock.advance(5 * MINUTE)
+    kit.records.act_on_due(kit.clock.now())
+    assert [row[0] for row in standing(kit)] == ["BP-CRISIS?"]
+    void(kit, firmware=OLD)
+    assert standing(kit) == []
+    void(kit)
+    assert [row[0] for row in standing(kit)] == ["BP-CRISIS?"]
+
+
+def test_what_an_earlier_voiding_ended_was_ended_by_nobody(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(GOOD, kit.bp(185, 121, 5)), by(OLD, kit.bp(186, 121, 3)))
+    repeat = kit.bp(190, 122, 2, arrival="1", transport="usb")
+    kit.send(3, by(BAD, kit.bp(190, 122, 4.5)), by(GOOD, repeat))
+    void(kit, firmware=OLD)
+    assert standing(kit) == []
+    void(kit)
+    assert [row[0] for row in standing(kit)] == ["BP-CRISIS"]
+
+
 def test_a_pair_with_one_voided_reading_confirms_no_more(kit):
     kit.wearer(kit.cuff)
     kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
