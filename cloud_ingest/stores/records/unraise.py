@@ -272,8 +272,18 @@ def _end(case: Case, alert: str) -> None:
 
 
 def _since(case: Case, keys: frozenset[str], held: RowMapping) -> int:
+    """Since when the condition has stood: an alert that was opened as another was ended goes on from that."""
+    mine = (alerts.c.patient == case.patient) & (alerts.c.condition == held["condition"])
+    over = select(alerts.c.opened_us, alerts.c.resolved_us).where(
+        mine & (alerts.c.id != held["id"])
+    )
+    since_us: int = held["opened_us"]
+    for opened_us, resolved_us in case.connection.execute(
+        over.order_by(alerts.c.resolved_us.desc())
+    ):
+        since_us = opened_us if resolved_us == since_us else since_us
     judged = [one.sitting.now_us for one in case.before.told if one.key in keys]
-    return min([*judged, held["opened_us"]])
+    return min([*judged, since_us])
 
 
 def _keys(case: Case, alert: str) -> frozenset[str]:

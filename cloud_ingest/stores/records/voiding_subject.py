@@ -118,6 +118,8 @@ def _sittings(
             if seen is None or fate.subject != subject or fate.outcome != STORED:
                 continue
             at_us = given.get(seen.key)
+            if at_us is not None and at_us < row.received_us:
+                at_us = None  # it contradicts one that was given away before: judged as it came
             now_us = row.received_us if at_us is None else at_us
             turn = (now_us if at_us is not None else reached_us, at_us is not None)
             sitting = Sitting(row.id, position, seen, when(seen), now_us)

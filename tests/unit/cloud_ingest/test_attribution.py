@@ -177,6 +177,17 @@ def test_assigning_to_a_patient_with_a_point_in_that_second_takes_another_slot(k
     assert len(times) == 2
 
 
+def test_what_contradicts_an_assigned_reading_is_of_the_same_patient(kit):
+    patient = kit.wearer()
+    seen = kit.glucose("100", 3)
+    kit.send(1, seen)
+    kit.records.assign(seen.key, patient, "nurse zhao")
+    kit.send(2, kit.glucose("41", 3, key=seen.key))
+    assert (fate(kit, 1).subject, fate(kit, 1).conflict) == (patient, True)
+    assert [row["key"] for row in kit.rows(alerts)] == [seen.key]
+    assert kit.records.unassigned() == []
+
+
 def test_both_readings_of_a_conflict_are_assigned(kit):
     seen = kit.bp(120, 80)
     kit.send(1, seen, kit.bp(125, 85, key=seen.key))

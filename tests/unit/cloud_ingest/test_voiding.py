@@ -162,6 +162,18 @@ def test_what_an_earlier_voiding_ended_was_ended_by_nobody(kit):
     assert [row[0] for row in standing(kit)] == ["BP-CRISIS"]
 
 
+def test_a_doubted_value_is_told_again_when_two_voidings_take_the_sound_ones(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, by(GOOD, kit.glucose("44", 0, marks=("sample_size_insufficient",))))
+    kit.send(2, by(BAD, kit.glucose("45", 0)))
+    kit.clock.advance(MINUTE)
+    kit.send(3, by(OLD, kit.glucose("45", 190)))
+    void(kit)
+    assert [row[:2] for row in standing(kit)] == [("GLU-L2", "late")]
+    void(kit, firmware=OLD)
+    assert [row[0] for row in standing(kit)] == ["GLU-L2?"]
+
+
 def test_a_pair_with_one_voided_reading_confirms_no_more(kit):
     kit.wearer(kit.cuff)
     kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
