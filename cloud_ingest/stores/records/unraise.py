@@ -7,7 +7,7 @@ readings hid comes to light, live only where it is recent enough now.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, RowMapping, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, exists, insert, select, update
 
 from cloud_ingest.rules.again import History, Told
 from cloud_ingest.rules.judge import SECOND_US, Finding
@@ -27,6 +27,7 @@ from cloud_ingest.stores.records.alerts import (
     tell,
     unresolved,
 )
+from cloud_ingest.stores.records.journal import IDS_MAX
 from cloud_ingest.stores.records.schema import alert_events, alerts, due, voided
 from gateway.model.alert import AlertState
 
@@ -353,4 +354,6 @@ def _wait(connection: Connection, patient: str, at_us: int, key: str) -> None:
 def forget_due(connection: Connection, subject: str, keys: Sequence[str]) -> None:
     """Nothing waits any more for a second reading to one of these."""
     mine = (due.c.subject == subject) & (due.c.what == UNCONFIRMED)
-    connection.execute(delete(due).where(mine & or_(*(due.c.about == key for key in keys))))
+    for start in range(0, len(keys), IDS_MAX):
+        about = due.c.about.in_(keys[start : start + IDS_MAX])
+        connection.execute(delete(due).where(mine & about))

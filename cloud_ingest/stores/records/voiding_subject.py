@@ -73,8 +73,7 @@ def take_out(
     _write_flags(connection, subject, taken, before, after)
     _write_state(connection, subject, after)
     forget_due(connection, subject, sorted(names))
-    waits = inbox.c.key.in_(sorted(names)) & inbox.c.patient.is_(None)
-    connection.execute(delete(inbox).where(waits))
+    _forget_waiting(connection, sorted(names))
     told = tuple(one.seen.key for one in taken)
     if not is_patient(subject):
         return Taken(subject, len(taken), told, (), (), moved)
@@ -83,6 +82,12 @@ def take_out(
     case = Case(connection, desk, subject, voided_now, ever, before, after, about[1], about[2])
     settle(case)
     return Taken(subject, len(taken), told, tuple(case.ended), tuple(case.changed), moved)
+
+
+def _forget_waiting(connection: Connection, names: Sequence[str]) -> None:
+    for start in range(0, len(names), IDS_MAX):
+        mine = inbox.c.key.in_(names[start : start + IDS_MAX])
+        connection.execute(delete(inbox).where(mine & inbox.c.patient.is_(None)))
 
 
 def _held(connection: Connection, subject: str, rows: "array[int]") -> Mapping[int, JournalRow]:

@@ -188,6 +188,19 @@ def test_what_contradicts_an_assigned_reading_is_of_the_same_patient(kit):
     assert kit.records.unassigned() == []
 
 
+def test_what_is_a_patients_stays_theirs_when_what_contradicts_it_is_assigned(kit):
+    ann, ben = (kit.records.add_patient(name).id for name in ("Ann", "Ben"))
+    kit.records.bind(ann, kit.meter, since=None, until=kit.now - timedelta(minutes=10))
+    seen = kit.glucose("41", 20)
+    kit.send(1, seen)
+    kit.send(2, kit.glucose("42", 5, key=seen.key))
+    assert [row.key for row in kit.records.unassigned()] == [seen.key]
+    kit.records.assign(seen.key, ben, "nurse zhao")
+    assert [fate(kit, row).subject for row in (0, 1)] == [ann, ben]
+    assert [row["patient"] for row in kit.rows(alerts)] == [ann, ben]
+    assert {row["subject"] for row in kit.rows(flags)} == {ann}
+
+
 def test_both_readings_of_a_conflict_are_assigned(kit):
     seen = kit.bp(120, 80)
     kit.send(1, seen, kit.bp(125, 85, key=seen.key))

@@ -174,6 +174,15 @@ def test_a_doubted_value_is_told_again_when_two_voidings_take_the_sound_ones(kit
     assert [row[0] for row in standing(kit)] == ["GLU-L2?"]
 
 
+def test_one_patient_may_have_thousands_of_voided_readings(kit):
+    kit.wearer(kit.meter)
+    for first in range(0, 1_500, 500):
+        several = [kit.glucose("101", n, sequence=n) for n in range(first, first + 500)]
+        kit.send(1 + first, *(by(BAD, one) for one in several))
+    assert void(kit, from_us=0).readings == 1_500
+    assert len(kit.rows(voided)) == 1_500
+
+
 def test_a_pair_with_one_voided_reading_confirms_no_more(kit):
     kit.wearer(kit.cuff)
     kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
