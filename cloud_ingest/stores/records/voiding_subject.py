@@ -72,7 +72,7 @@ def take_out(
     names = {one.seen.key for one in taken} - {one.key for one in after.told}
     _write_flags(connection, subject, taken, before, after)
     _write_state(connection, subject, after)
-    forget_due(connection, subject, sorted(names))
+    forget_due(connection, subject, sorted(names | (_waiting(before) - _waiting(after))))
     _forget_waiting(connection, sorted(names))
     told = tuple(one.seen.key for one in taken)
     if not is_patient(subject):
@@ -212,6 +212,12 @@ def _write_flags(
         elif one.key in touched or before.confirmed[place] != after.confirmed[place]:
             new = _flag(*stays[place], confirmed=after.confirmed[place])
             connection.execute(update(flags).where(mine).values(new))
+
+
+def _waiting(history: History) -> frozenset[str]:
+    """The readings that wait for a second one, or did."""
+    waits = (one.key for one, finding in _findings(history) if finding.wait_until_us is not None)
+    return frozenset(waits)
 
 
 def _findings(history: History) -> Iterator[tuple[Told, Finding]]:

@@ -183,6 +183,15 @@ def test_one_patient_may_have_thousands_of_voided_readings(kit):
     assert len(kit.rows(voided)) == 1_500
 
 
+def test_what_is_a_repeat_once_the_first_is_voided_waits_for_no_second_one(kit):
+    kit.wearer(kit.cuff)
+    repeat = kit.bp(185, 121, 0, arrival="1", transport="usb")
+    kit.send(1, by(BAD, kit.bp(185, 121, 0, sequence=1)), by(GOOD, repeat))
+    kit.send(3, by(GOOD, kit.bp(185, 121, 0, sequence=2)))
+    void(kit)
+    assert [key for _, _, key in waiting(kit)] == [repeat.key]
+
+
 def test_a_pair_with_one_voided_reading_confirms_no_more(kit):
     kit.wearer(kit.cuff)
     kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
