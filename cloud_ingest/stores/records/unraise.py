@@ -13,6 +13,7 @@ from cloud_ingest.rules.again import History, Told
 from cloud_ingest.rules.judge import SECOND_US, Finding
 from cloud_ingest.rules.thresholds import Rule
 from cloud_ingest.stores.records.alerts import (
+    LATE,
     LIVE,
     SYSTEM,
     UNCONFIRMED,
@@ -91,6 +92,15 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
     if not stay and not new:
         _end(case, held["id"])
         return since_us
+    if held["how"] == LATE and any(_pages(case, rule, finding) for _, finding in new):
+        # Hidden by what was voided: nobody was told that there is more than a stale finding.
+        _raise_sure(case, rule, new)
+        again = unresolved(case.connection, case.patient, rule.id)
+        if again is None or again["id"] != held["id"]:
+            return None  # somebody had seen the stale one: it gave way
+        held, untold = again, []
+    else:
+        untold = new
     partners = {
         partner
         for one, finding in case.before.of(rule.id)
@@ -100,7 +110,7 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
     if (keys | partners) & lost or held["key"] in case.voided or new:
         support = [pair for pair in after if pair[0].key in stay or pair in new]
         if support:
-            _stand_on(case, rule, held, support, new)
+            _stand_on(case, rule, held, support, untold)
     return None
 
 
@@ -139,8 +149,8 @@ def _raise_sure(
     for told, finding in pairs:
         assert finding.alert is not None
         order = order_of(case.desk, finding, case.patient, told.key, finding.alert)
-        live = finding.alert_live and _recent(case.desk, rule, finding.alert.at_us)
-        case.changed.append(raise_alert(case.connection, case.desk, replace(order, live=live)))
+        order = replace(order, live=_pages(case, rule, finding))
+        case.changed.append(raise_alert(case.connection, case.desk, order))
     unsure = (
         unresolved(case.connection, case.patient, rule.unconfirmed_condition) if pairs else None
     )
@@ -261,6 +271,12 @@ def _doubts(case: Case, rule: Rule) -> bool:
 
 def _raises(finding: Finding) -> bool:
     return finding.alert is not None and not finding.doubted
+
+
+def _pages(case: Case, rule: Rule, finding: Finding) -> bool:
+    """Whether a finding that comes to light is recent enough now."""
+    at_us = finding.alert.at_us if finding.alert is not None else 0
+    return finding.alert_live and _recent(case.desk, rule, at_us)
 
 
 def _recent(desk: Desk, rule: Rule, at_us: int) -> bool:

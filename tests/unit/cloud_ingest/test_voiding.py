@@ -192,6 +192,18 @@ def test_what_is_a_repeat_once_the_first_is_voided_waits_for_no_second_one(kit):
     assert [key for _, _, key in waiting(kit)] == [repeat.key]
 
 
+def test_what_comes_to_light_pages_also_where_a_late_finding_stands(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(GOOD, kit.bp(192, 124, 195)), by(GOOD, kit.bp(191, 124, 190)))
+    kit.send(3, by(BAD, kit.bp(185, 121, 14)))
+    kit.send(4, by(GOOD, kit.bp(185, 121, 5, arrival="1", transport="usb")))
+    kit.send(5, by(GOOD, kit.bp(186, 121, 1)))
+    assert [row[:2] for row in standing(kit)] == [("BP-CRISIS", "late")]
+    void(kit)
+    ((condition, state, how, _, key, *_),) = standing(kit)
+    assert (condition, state, how, key) == ("BP-CRISIS", "open", "live", kit.bp(186, 121, 1).key)
+
+
 def test_a_pair_with_one_voided_reading_confirms_no_more(kit):
     kit.wearer(kit.cuff)
     kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
