@@ -86,7 +86,7 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
     since_us = _since(case, keys, held)
     # Not only of this voiding: the story still names what an earlier one left without its second reading.
     raised = {one.key for one, finding in case.ever.of(rule.id) if _raises(finding)}
-    lost = case.voided | (raised - {one.key for one, _ in after})
+    lost = case.voided | ((raised | before) - {one.key for one, _ in after})
     stay = keys - lost
     new = [pair for pair in fresh if pair[0].sitting.now_us >= since_us and pair[0].key not in keys]
     if not stay and not new:
@@ -259,9 +259,12 @@ def _answered_now(case: Case, rule: Rule, key: str) -> bool:
         return False
     for one, finding in case.after.of(rule.id):
         if one.key == key and not finding.doubted:
-            was = next(old for old in case.ever.told if old.sitting == one.sitting)
-            second = case.after.second_came(one, finding, rule.confirm)
-            return second and not case.ever.second_came(was, finding, rule.confirm)
+            if not case.after.second_came(one, finding, rule.confirm):
+                return False
+            for history in (case.ever, case.before):
+                was = next(old for old in history.told if old.sitting == one.sitting)
+                if not history.second_came(was, finding, rule.confirm):
+                    return True
     return False
 
 

@@ -204,6 +204,16 @@ def test_what_comes_to_light_pages_also_where_a_late_finding_stands(kit):
     assert (condition, state, how, key) == ("BP-CRISIS", "open", "live", kit.bp(186, 121, 1).key)
 
 
+def test_an_alert_of_a_pair_that_a_voiding_made_ends_with_that_pair(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(BAD, kit.bp(185, 121, 0, arrival="1", transport="usb")))
+    kit.send(2, by(OLD, kit.bp(185, 121, 0)), by(GOOD, kit.bp(185, 121, 2)))
+    void(kit)
+    assert [row[0] for row in standing(kit)] == ["BP-CRISIS"]
+    void(kit, firmware=OLD)
+    assert standing(kit) == []
+
+
 def test_a_pair_with_one_voided_reading_confirms_no_more(kit):
     kit.wearer(kit.cuff)
     kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
