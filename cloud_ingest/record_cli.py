@@ -174,6 +174,8 @@ def opened(settings: Path) -> Generator["Records"]:
             yield records
         finally:
             records.close()
+    except UnicodeEncodeError as error:  # bytes of the command line that are no UTF-8
+        _end(f"{error.object!r} is no text", WRONG_EXIT)
     except ValueError as error:
         _end(f"{error}", WRONG_EXIT)
     except StoreError as error:

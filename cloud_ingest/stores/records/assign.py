@@ -11,7 +11,12 @@ from cloud_ingest.stores.records.alerts import Desk, write_findings
 from cloud_ingest.stores.records.filed import Filed, Journal
 from cloud_ingest.stores.records.patients import known_patient
 from cloud_ingest.stores.records.schema import conflicts, flags, inbox, journal, keys, repoints
-from cloud_ingest.stores.records.subjects import load_states, save_states
+from cloud_ingest.stores.records.subjects import (
+    DEVICE_SUBJECT,
+    is_patient,
+    load_states,
+    save_states,
+)
 from cloud_ingest.stores.records.txn import cursor_of
 from cloud_ingest.stores.records.types import Unassigned
 from gateway.model.observation import Observation
@@ -59,7 +64,8 @@ def assign(
     taken = {"patient": patient, "assigned_us": desk.now_us, "assigned_by": who}
     connection.execute(update(inbox).where(inbox.c.key == key).values(taken))
     # The rules run anew for this person: what they said of the device alone goes.
-    connection.execute(delete(flags).where(flags.c.key == key))
+    nobody = f"{DEVICE_SUBJECT}{waiting['device']}"
+    connection.execute(delete(flags).where(flags.c.key == key, flags.c.subject == nobody))
     changed: list[str] = []
     for row, position in _places(connection, key):
         changed += _move(connection, desk, row, position, patient=patient)
@@ -80,8 +86,8 @@ def _move(
     cursor = cursor_of(connection)
     filed = Journal().read(cursor, row)
     seen, fate = filed.observation(position), filed.fate(position)
-    if seen is None or fate is None or not fate.counts or fate.subject == patient:
-        return []
+    if seen is None or fate is None or not fate.counts or is_patient(fate.subject):
+        return []  # also one that a binding gave to somebody else: it never waited
     states = load_states(cursor, (fate.subject, patient))
     told = judge(desk.thresholds, seen, when(seen), states[patient], desk.now_us)
     before = forget(states[fate.subject], seen.key)

@@ -14,6 +14,7 @@ from gateway.runtime.clock import random_hex
 PATIENT_ID_BITS = 40
 NAME_CHARS_MAX = 200
 CONDITION_CHARS_MAX = 200
+SLOT_CHARS_MAX = 200  # as a reading may say it
 BORN_EARLIEST = date(1880, 1, 1)
 DEVICE = re.compile(r"[0-9a-f]{20}")
 ANY_SLOT = "any user"
@@ -55,6 +56,11 @@ def bind(connection: Connection, wanted: Binding) -> Bound:
     if not DEVICE.fullmatch(wanted.device):
         raise ValueError(
             f"{wanted.device!r} is no device id: 20 hex digits, as `edge status` shows"
+        )
+    slot = wanted.slot
+    if slot is not None and (not 0 < len(slot) <= SLOT_CHARS_MAX or not slot.isprintable()):
+        raise ValueError(
+            f"a user slot has 1 to {SLOT_CHARS_MAX} printable characters, not {len(slot)}"
         )
     if wanted.from_us is not None and wanted.to_us is not None and wanted.from_us >= wanted.to_us:
         raise ValueError(f"a binding {_span(wanted)} has no time in it")

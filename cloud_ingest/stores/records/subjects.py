@@ -96,13 +96,28 @@ def attribute(bindings: Sequence[Covering], seen: Observation, moment: When) -> 
 
 
 def own(cursor: Cursor, rows: Sequence[Row]) -> None:
-    """Set the owner of each row by the bindings of its device."""
+    """Set the owner of each row: by the bindings of its device, or by who its key was given to in the inbox."""
     bindings = bindings_of(cursor, {row.seen.device for row in rows if row.seen is not None})
     for row in rows:
         if row.seen is not None:
             row.moment = when(row.seen)
             owner = attribute(bindings.get(row.seen.device, ()), row.seen, row.moment)
             row.subject, row.unbound = owner.subject, owner.why
+    unbound = [row for row in rows if row.seen is not None and row.unbound]
+    given = _given(cursor, {row.seen.key for row in unbound if row.seen is not None})
+    for row in unbound:
+        if row.seen is not None and row.seen.key in given:
+            # What contradicts a reading that a person gave away: the inbox has no second row to ask for it.
+            row.subject, row.unbound = given[row.seen.key], ""
+
+
+def _given(cursor: Cursor, keys: Iterable[str]) -> Mapping[str, str]:
+    cursor.execute(
+        "SELECT key, patient FROM inbox"
+        " WHERE patient IS NOT NULL AND key IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(sorted(keys)).decode(),),
+    )
+    return dict(cursor.fetchall())
 
 
 def load_states(cursor: Cursor, subjects: Iterable[str]) -> dict[str, SubjectState]:

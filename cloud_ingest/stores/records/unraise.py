@@ -7,12 +7,13 @@ readings hid comes to light, live only where it is recent enough now.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, exists, insert, select, update
 
 from cloud_ingest.rules.again import History, Told
 from cloud_ingest.rules.judge import SECOND_US, Finding
 from cloud_ingest.rules.thresholds import Rule
 from cloud_ingest.stores.records.alerts import (
+    LATE,
     LIVE,
     SYSTEM,
     UNCONFIRMED,
@@ -27,6 +28,7 @@ from cloud_ingest.stores.records.alerts import (
     tell,
     unresolved,
 )
+from cloud_ingest.stores.records.journal import IDS_MAX
 from cloud_ingest.stores.records.schema import alert_events, alerts, due, voided
 from gateway.model.alert import AlertState
 
@@ -35,12 +37,13 @@ BELONGS = ("opened", "joined", "paged-late")  # events that name a reading of th
 
 @dataclass(slots=True)
 class Case:
-    """One patient: what the rules told with the voided readings, and what they tell without."""
+    """One patient: what the rules told with the voided readings, and what they tell without. `ever`: with those of earlier voidings."""
 
     connection: Connection
     desk: Desk
     patient: str
     voided: frozenset[str]
+    ever: History
     before: History
     after: History
     who: str
@@ -81,12 +84,23 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
         return None
     keys = _keys(case, held["id"])
     since_us = _since(case, keys, held)
-    lost = case.voided | (before - {one.key for one, _ in after})
+    # Not only of this voiding: the story still names what an earlier one left without its second reading.
+    raised = {one.key for one, finding in case.ever.of(rule.id) if _raises(finding)}
+    lost = case.voided | ((raised | before) - {one.key for one, _ in after})
     stay = keys - lost
     new = [pair for pair in fresh if pair[0].sitting.now_us >= since_us and pair[0].key not in keys]
     if not stay and not new:
         _end(case, held["id"])
         return since_us
+    if held["how"] == LATE and any(_pages(case, rule, finding) for _, finding in new):
+        # Hidden by what was voided: nobody was told that there is more than a stale finding.
+        _raise_sure(case, rule, new)
+        again = unresolved(case.connection, case.patient, rule.id)
+        if again is None or again["id"] != held["id"]:
+            return None  # somebody had seen the stale one: it gave way
+        held, untold = again, []
+    else:
+        untold = new
     partners = {
         partner
         for one, finding in case.before.of(rule.id)
@@ -96,7 +110,7 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
     if (keys | partners) & lost or held["key"] in case.voided or new:
         support = [pair for pair in after if pair[0].key in stay or pair in new]
         if support:
-            _stand_on(case, rule, held, support, new)
+            _stand_on(case, rule, held, support, untold)
     return None
 
 
@@ -135,8 +149,8 @@ def _raise_sure(
     for told, finding in pairs:
         assert finding.alert is not None
         order = order_of(case.desk, finding, case.patient, told.key, finding.alert)
-        live = finding.alert_live and _recent(case.desk, rule, finding.alert.at_us)
-        case.changed.append(raise_alert(case.connection, case.desk, replace(order, live=live)))
+        order = replace(order, live=_pages(case, rule, finding))
+        case.changed.append(raise_alert(case.connection, case.desk, order))
     unsure = (
         unresolved(case.connection, case.patient, rule.unconfirmed_condition) if pairs else None
     )
@@ -245,9 +259,12 @@ def _answered_now(case: Case, rule: Rule, key: str) -> bool:
         return False
     for one, finding in case.after.of(rule.id):
         if one.key == key and not finding.doubted:
-            was = next(old for old in case.before.told if old.sitting == one.sitting)
-            second = case.after.second_came(one, finding, rule.confirm)
-            return second and not case.before.second_came(was, finding, rule.confirm)
+            if not case.after.second_came(one, finding, rule.confirm):
+                return False
+            for history in (case.ever, case.before):
+                was = next(old for old in history.told if old.sitting == one.sitting)
+                if not history.second_came(was, finding, rule.confirm):
+                    return True
     return False
 
 
@@ -257,6 +274,12 @@ def _doubts(case: Case, rule: Rule) -> bool:
 
 def _raises(finding: Finding) -> bool:
     return finding.alert is not None and not finding.doubted
+
+
+def _pages(case: Case, rule: Rule, finding: Finding) -> bool:
+    """Whether a finding that comes to light is recent enough now."""
+    at_us = finding.alert.at_us if finding.alert is not None else 0
+    return finding.alert_live and _recent(case.desk, rule, at_us)
 
 
 def _recent(desk: Desk, rule: Rule, at_us: int) -> bool:
@@ -269,8 +292,18 @@ def _end(case: Case, alert: str) -> None:
 
 
 def _since(case: Case, keys: frozenset[str], held: RowMapping) -> int:
+    """Since when the condition has stood: an alert that was opened as another was ended goes on from that."""
+    mine = (alerts.c.patient == case.patient) & (alerts.c.condition == held["condition"])
+    over = select(alerts.c.opened_us, alerts.c.resolved_us).where(
+        mine & (alerts.c.id != held["id"])
+    )
+    since_us: int = held["opened_us"]
+    for opened_us, resolved_us in case.connection.execute(
+        over.order_by(alerts.c.resolved_us.desc())
+    ):
+        since_us = opened_us if resolved_us == since_us else since_us
     judged = [one.sitting.now_us for one in case.before.told if one.key in keys]
-    return min([*judged, held["opened_us"]])
+    return min([*judged, since_us])
 
 
 def _keys(case: Case, alert: str) -> frozenset[str]:
@@ -285,7 +318,7 @@ def _keys(case: Case, alert: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """The readings that alerts of one condition ever named. `ended`: for each that the system ended by a better one, when."""
+    """The readings that alerts of one condition named, but for those that a voiding ended. `ended`: for each that the system ended by a better one, when."""
 
     keys: frozenset[str]
     ended: Sequence[tuple[str, int]]
@@ -300,7 +333,12 @@ def _named(connection: Connection, patient: str, condition: str) -> _Named:
     query = select(alert_events).join(alerts, alerts.c.id == alert_events.c.alert).where(mine)
     events = connection.execute(query.order_by(alert_events.c.id)).mappings().all()
     by = {row["alert"]: row for row in events if row["what"] == "resolved"}
-    told = [row for row in events if row["what"] in BELONGS and row["key"] is not None]
+    gone = {row["alert"] for row in events if row["what"] == "voided"}
+    told = [
+        row
+        for row in events
+        if row["what"] in BELONGS and row["key"] is not None and row["alert"] not in gone
+    ]
     gave_way = [
         (row["key"], by[row["alert"]]["at_us"])
         for row in told
@@ -310,11 +348,14 @@ def _named(connection: Connection, patient: str, condition: str) -> _Named:
 
 
 def _was_seen(case: Case, condition: str, at_us: int) -> bool:
-    """Whether an alert of the condition stood when this reading was judged, and a person has ended it since."""
+    """Whether an alert of the condition stood when this reading was judged, and no voiding has ended it since."""
     mine = (alerts.c.patient == case.patient) & (alerts.c.condition == condition)
     over = (alerts.c.opened_us <= at_us) & (alerts.c.resolved_us >= at_us)
-    found = case.connection.execute(select(alerts.c.id).where(mine & over)).scalars().all()
-    return any(alert not in case.ended for alert in found)
+    by_voiding = exists().where(
+        alert_events.c.alert == alerts.c.id, alert_events.c.what == "voided"
+    )
+    query = select(alerts.c.id).where(mine & over & ~by_voiding).limit(1)
+    return case.connection.execute(query).first() is not None
 
 
 def _all_unresolved(connection: Connection, patient: str) -> Sequence[RowMapping]:
@@ -332,4 +373,6 @@ def _wait(connection: Connection, patient: str, at_us: int, key: str) -> None:
 def forget_due(connection: Connection, subject: str, keys: Sequence[str]) -> None:
     """Nothing waits any more for a second reading to one of these."""
     mine = (due.c.subject == subject) & (due.c.what == UNCONFIRMED)
-    connection.execute(delete(due).where(mine & or_(*(due.c.about == key for key in keys))))
+    for start in range(0, len(keys), IDS_MAX):
+        about = due.c.about.in_(keys[start : start + IDS_MAX])
+        connection.execute(delete(due).where(mine & about))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from cloud_ingest.rules.again import History, Sitting, Told, again
 from cloud_ingest.rules.judge import Finding, when
-from cloud_ingest.stores.fate import Fate, encode_fates
+from cloud_ingest.stores.fate import STORED, Fate, encode_fates
 from cloud_ingest.stores.records.alerts import LATE, LIVE, Desk
 from cloud_ingest.stores.records.assign import repoint
 from cloud_ingest.stores.records.journal import IDS_MAX, JournalRow, check
@@ -56,7 +56,8 @@ def take_out(
     `rows`: the journal rows in which the subject had readings when they were looked for; later ones are looked at here.
     """
     held = _held(connection, subject, rows)
-    mine = _sittings(connection, subject, held)
+    every = _sittings(connection, subject, held)
+    mine = [one for one in every if _fate(held, one).counts]
     by_place = {(one.journal, one.position): one for one in mine}
     out = [place for place in sorted(set(places)) if place in by_place]
     moved = _moved(connection, [place for place in places if place not in by_place], held)
@@ -71,22 +72,30 @@ def take_out(
     names = {one.seen.key for one in taken} - {one.key for one in after.told}
     _write_flags(connection, subject, taken, before, after)
     _write_state(connection, subject, after)
-    forget_due(connection, subject, sorted(names))
-    waits = inbox.c.key.in_(sorted(names)) & inbox.c.patient.is_(None)
-    connection.execute(delete(inbox).where(waits))
+    forget_due(connection, subject, sorted(names | (_waiting(before) - _waiting(after))))
+    _forget_waiting(connection, sorted(names))
     told = tuple(one.seen.key for one in taken)
     if not is_patient(subject):
         return Taken(subject, len(taken), told, (), (), moved)
-    case = Case(connection, desk, subject, frozenset(names), before, after, about[1], about[2])
+    ever = before if len(every) == len(mine) else again(desk.thresholds, every)
+    voided_now = frozenset(names)
+    case = Case(connection, desk, subject, voided_now, ever, before, after, about[1], about[2])
     settle(case)
     return Taken(subject, len(taken), told, tuple(case.ended), tuple(case.changed), moved)
+
+
+def _forget_waiting(connection: Connection, names: Sequence[str]) -> None:
+    for start in range(0, len(names), IDS_MAX):
+        mine = inbox.c.key.in_(names[start : start + IDS_MAX])
+        connection.execute(delete(inbox).where(mine & inbox.c.patient.is_(None)))
 
 
 def _held(connection: Connection, subject: str, rows: "array[int]") -> Mapping[int, JournalRow]:
     """The journal's rows in which the subject may have readings, as they are now."""
     given = select(keys.c.journal).join(inbox, inbox.c.key == keys.c.key)
     assigned = connection.execute(given.where(inbox.c.patient == subject)).scalars().all()
-    wanted = sorted({*rows, *assigned})
+    earlier = select(voided.c.journal).where(voided.c.subject == subject)
+    wanted = sorted({*rows, *assigned, *connection.execute(earlier).scalars()})
     last = rows[-1] if rows else 0
     found: dict[int, JournalRow] = {}
     for start in range(0, len(wanted), IDS_MAX):
@@ -103,7 +112,7 @@ def _held(connection: Connection, subject: str, rows: "array[int]") -> Mapping[i
 def _sittings(
     connection: Connection, subject: str, held: Mapping[int, JournalRow]
 ) -> Sequence[Sitting]:
-    """The subject's readings that count, in the order in which they were judged."""
+    """The subject's readings, voided ones too, in the order in which they were judged."""
     mine = select(inbox.c.key, inbox.c.assigned_us).where(inbox.c.patient == subject)
     given: dict[str, int] = {row.key: row.assigned_us for row in connection.execute(mine)}
     ordered: list[tuple[tuple[int, bool, int, int], Sitting]] = []
@@ -111,9 +120,11 @@ def _sittings(
     for row in (held[identity] for identity in sorted(held)):
         reached_us = max(reached_us, row.received_us)
         for position, (seen, fate) in enumerate(zip(row.observations, row.fates, strict=False)):
-            if seen is None or fate.subject != subject or not fate.counts:
+            if seen is None or fate.subject != subject or fate.outcome != STORED:
                 continue
             at_us = given.get(seen.key)
+            if at_us is not None and at_us < row.received_us:
+                at_us = None  # it contradicts one that was given away before: judged as it came
             now_us = row.received_us if at_us is None else at_us
             turn = (now_us if at_us is not None else reached_us, at_us is not None)
             sitting = Sitting(row.id, position, seen, when(seen), now_us)
@@ -201,6 +212,12 @@ def _write_flags(
         elif one.key in touched or before.confirmed[place] != after.confirmed[place]:
             new = _flag(*stays[place], confirmed=after.confirmed[place])
             connection.execute(update(flags).where(mine).values(new))
+
+
+def _waiting(history: History) -> frozenset[str]:
+    """The readings that wait for a second one, or did."""
+    waits = (one.key for one, finding in _findings(history) if finding.wait_until_us is not None)
+    return frozenset(waits)
 
 
 def _findings(history: History) -> Iterator[tuple[Told, Finding]]:

@@ -177,6 +177,30 @@ def test_assigning_to_a_patient_with_a_point_in_that_second_takes_another_slot(k
     assert len(times) == 2
 
 
+def test_what_contradicts_an_assigned_reading_is_of_the_same_patient(kit):
+    patient = kit.wearer()
+    seen = kit.glucose("100", 3)
+    kit.send(1, seen)
+    kit.records.assign(seen.key, patient, "nurse zhao")
+    kit.send(2, kit.glucose("41", 3, key=seen.key))
+    assert (fate(kit, 1).subject, fate(kit, 1).conflict) == (patient, True)
+    assert [row["key"] for row in kit.rows(alerts)] == [seen.key]
+    assert kit.records.unassigned() == []
+
+
+def test_what_is_a_patients_stays_theirs_when_what_contradicts_it_is_assigned(kit):
+    ann, ben = (kit.records.add_patient(name).id for name in ("Ann", "Ben"))
+    kit.records.bind(ann, kit.meter, since=None, until=kit.now - timedelta(minutes=10))
+    seen = kit.glucose("41", 20)
+    kit.send(1, seen)
+    kit.send(2, kit.glucose("42", 5, key=seen.key))
+    assert [row.key for row in kit.records.unassigned()] == [seen.key]
+    kit.records.assign(seen.key, ben, "nurse zhao")
+    assert [fate(kit, row).subject for row in (0, 1)] == [ann, ben]
+    assert [row["patient"] for row in kit.rows(alerts)] == [ann, ben]
+    assert {row["subject"] for row in kit.rows(flags)} == {ann}
+
+
 def test_both_readings_of_a_conflict_are_assigned(kit):
     seen = kit.bp(120, 80)
     kit.send(1, seen, kit.bp(125, 85, key=seen.key))

@@ -92,6 +92,9 @@ def test_a_binding_of_nobody_of_no_device_or_of_no_time_is_refused(kit):
         kit.records.bind(ann, "AA:BB:CC:DD:EE:FF", since=None)
     with pytest.raises(ValueError, match="no time in it"):
         kit.records.bind(ann, kit.cuff, since=hours(kit, 2), until=hours(kit, 2))
+    for slot in ("", "1" * 201, "1\n"):  # of which no reading can be
+        with pytest.raises(ValueError, match="a user slot has 1 to 200"):
+            kit.records.bind(ann, kit.cuff, slot=slot, since=None)
     assert kit.records.bindings() == []
 
 

@@ -80,6 +80,7 @@ def test_empty_lists_say_so(record):
         (("patient", "bind", "p-none", "c0" * 10, "--from", "soon"), "--from 'soon' is no time"),
         (("patient", "bind", "p-none", "c0" * 10, "--from", "0001-01-01"), "--from"),
         (("reading", "assign", "k", "p-none"), "there is no patient 'p-none'"),
+        (("patient", "bind", "p-\udcff", "c0" * 10), "'p-\\udcff' is no text"),
     ],
 )
 def test_a_mistake_is_one_sentence(record, words, sentence):

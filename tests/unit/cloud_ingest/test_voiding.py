@@ -126,6 +126,94 @@ def test_an_alert_stays_on_what_came_to_light_by_an_earlier_voiding(kit):
     assert condition == "GLU-L2"
 
 
+def test_a_pair_that_an_earlier_voiding_broke_holds_no_alert_after_a_later_one(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(OLD, kit.bp(185, 121, 0)), by(GOOD, kit.bp(185, 121, 2)))
+    kit.send(3, by(BAD, kit.bp(186, 121, 0)))
+    (alert,) = kit.rows(alerts)
+    assert void(kit, firmware=OLD).ended == ()
+    assert void(kit).ended == (alert["id"],)
+    assert standing(kit) == []
+
+
+def test_a_lone_crisis_is_told_again_when_its_answer_is_voided_after_all(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
+    kit.send(2, by(OLD, kit.bp(121, 80, 17)))
+    repeat = kit.bp(121, 80, 3, arrival="1", transport="usb")
+    kit.send(3, by(BAD, repeat))
+    kit.clock.advance(5 * MINUTE)
+    kit.records.act_on_due(kit.clock.now())
+    assert [row[0] for row in standing(kit)] == ["BP-CRISIS?"]
+    void(kit, firmware=OLD)
+    assert standing(kit) == []
+    void(kit)
+    assert [row[0] for row in standing(kit)] == ["BP-CRISIS?"]
+
+
+def test_what_an_earlier_voiding_ended_was_ended_by_nobody(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(GOOD, kit.bp(185, 121, 5)), by(OLD, kit.bp(186, 121, 3)))
+    repeat = kit.bp(190, 122, 2, arrival="1", transport="usb")
+    kit.send(3, by(BAD, kit.bp(190, 122, 4.5)), by(GOOD, repeat))
+    void(kit, firmware=OLD)
+    assert standing(kit) == []
+    void(kit)
+    assert [row[0] for row in standing(kit)] == ["BP-CRISIS"]
+
+
+def test_a_doubted_value_is_told_again_when_two_voidings_take_the_sound_ones(kit):
+    kit.wearer(kit.meter)
+    kit.send(1, by(GOOD, kit.glucose("44", 0, marks=("sample_size_insufficient",))))
+    kit.send(2, by(BAD, kit.glucose("45", 0)))
+    kit.clock.advance(MINUTE)
+    kit.send(3, by(OLD, kit.glucose("45", 190)))
+    void(kit)
+    assert [row[:2] for row in standing(kit)] == [("GLU-L2", "late")]
+    void(kit, firmware=OLD)
+    assert [row[0] for row in standing(kit)] == ["GLU-L2?"]
+
+
+def test_one_patient_may_have_thousands_of_voided_readings(kit):
+    kit.wearer(kit.meter)
+    for first in range(0, 1_500, 500):
+        several = [kit.glucose("101", n, sequence=n) for n in range(first, first + 500)]
+        kit.send(1 + first, *(by(BAD, one) for one in several))
+    assert void(kit, from_us=0).readings == 1_500
+    assert len(kit.rows(voided)) == 1_500
+
+
+def test_what_is_a_repeat_once_the_first_is_voided_waits_for_no_second_one(kit):
+    kit.wearer(kit.cuff)
+    repeat = kit.bp(185, 121, 0, arrival="1", transport="usb")
+    kit.send(1, by(BAD, kit.bp(185, 121, 0, sequence=1)), by(GOOD, repeat))
+    kit.send(3, by(GOOD, kit.bp(185, 121, 0, sequence=2)))
+    void(kit)
+    assert [key for _, _, key in waiting(kit)] == [repeat.key]
+
+
+def test_what_comes_to_light_pages_also_where_a_late_finding_stands(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(GOOD, kit.bp(192, 124, 195)), by(GOOD, kit.bp(191, 124, 190)))
+    kit.send(3, by(BAD, kit.bp(185, 121, 14)))
+    kit.send(4, by(GOOD, kit.bp(185, 121, 5, arrival="1", transport="usb")))
+    kit.send(5, by(GOOD, kit.bp(186, 121, 1)))
+    assert [row[:2] for row in standing(kit)] == [("BP-CRISIS", "late")]
+    void(kit)
+    ((condition, state, how, _, key, *_),) = standing(kit)
+    assert (condition, state, how, key) == ("BP-CRISIS", "open", "live", kit.bp(186, 121, 1).key)
+
+
+def test_an_alert_of_a_pair_that_a_voiding_made_ends_with_that_pair(kit):
+    kit.wearer(kit.cuff)
+    kit.send(1, by(BAD, kit.bp(185, 121, 0, arrival="1", transport="usb")))
+    kit.send(2, by(OLD, kit.bp(185, 121, 0)), by(GOOD, kit.bp(185, 121, 2)))
+    void(kit)
+    assert [row[0] for row in standing(kit)] == ["BP-CRISIS"]
+    void(kit, firmware=OLD)
+    assert standing(kit) == []
+
+
 def test_a_pair_with_one_voided_reading_confirms_no_more(kit):
     kit.wearer(kit.cuff)
     kit.send(1, by(GOOD, kit.bp(192, 124, 6)))
