@@ -44,7 +44,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     taken for drift lies between them, or within the drift since then. It began after `since_s` (None: unknown), was first and last
     seen at `first_s` and `last_s`, and ended before `until_s` (None: not known to have ended). `written`: the agent was
     about to set the clock so, and no visit has seen yet whether it did. `ours_s`: by then our write had ended it, as far as
-    anything shows: the visit went on to its end, the device then ran as we had set it, and never let a write pass by.
+    anything shows: the visit went on to its end, and the device was not seen to run on as before.
     """
 
     ahead_s: float
@@ -204,18 +204,18 @@ def _carried_on(
     stepped_after_s = None if memory.loose else last.last_s
     if last.written:
         ran = ended.pop()
+        set_s = last.first_s + WRITTEN_WITHIN_S
+        if memory.wrote and not (memory.loose or memory.deaf):
+            ran = replace(ran, ours_s=set_s)
         if _agree(last, now, rule):
             unsure = memory.loose or memory.heedless
-            proven = memory.wrote and not (memory.loose or memory.deaf)
-            set_s = last.first_s + WRITTEN_WITHIN_S
-            ours_s = set_s if proven else None
-            ended.append(replace(ran, until_s=None if unsure else set_s, ours_s=ours_s))
+            ended.append(replace(ran, until_s=None if unsure else set_s))
             return ended, _longer(last, now)
         if not _is_passed_by(memory.stretches, now, rule):
             # Set by a person since; and whether ours had come through before, nobody knows.
             ended += (ran, replace(last, written=False))
             return ended, replace(now, since_s=stepped_after_s)
-        last = ran
+        last = replace(ran, ours_s=None)
     if _agree(last, now, rule):
         return ended, _longer(last, now)
     return [*ended, last], replace(now, since_s=stepped_after_s)

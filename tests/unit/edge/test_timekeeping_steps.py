@@ -47,6 +47,7 @@ UNSET = replace(CUFF, clock=replace(CUFF.clock, settable=False))
 METER = replace(UNSET, deletes_on_confirm=False)
 # As far apart as two visits' words of one clock can be, and some more: such a step can't be told from none, or from ours.
 ALIKE_S = 60.0
+DRIFTED_S = 300.0  # more than any clock here drifts
 
 
 def base(box_s: float, steady_s: float, boot: str = "") -> TimeBase:
@@ -72,11 +73,9 @@ class World:
     told: list[tuple[float, Moment]] = field(default_factory=list)
     current: set[float] = field(default_factory=set)  # measured since the clock was last set
     came_s: dict[float, float] = field(default_factory=dict[float, float])
-    # Since it last told all: a person set its clock or took its battery; a visit died that had set it.
-    stepped: bool = False
-    cut_off: bool = False
-    missed: bool = False  # a visit once died before it could set it
-    # Told when two clocks can have stored it, whatever visits have seen.
+    # How far ahead its clock was, in turn, since it last told all; and what another of these than the one that stored it reads
+    # as fresh.
+    clocks: list[float] = field(default_factory=list[float])
     unsettled: set[float] = field(default_factory=set[float])
 
     @property
@@ -89,12 +88,17 @@ class World:
     def measure(self) -> None:
         self.untold.append((self.now_s, self.shows()))
 
-    def set_to(self, ahead_s: float) -> None:
-        self.stepped = True
-        self.run(ahead_s)
+    def __post_init__(self) -> None:
+        self.clocks.append(self.ahead_s)
 
-    def run(self, ahead_s: float) -> None:
+    def set_to(self, ahead_s: float) -> None:
         self.ahead_s, self.set_at_s = ahead_s, self.now_s
+        self.clocks.append(ahead_s)
+
+    def two_clocks(self, true_s: float, raw: datetime) -> bool:
+        shown_s = (raw - naive(0)).total_seconds()
+        others = [ahead_s for ahead_s in self.clocks if abs(shown_s - true_s - ahead_s) > DRIFTED_S]
+        return any(self.now_s - (shown_s - ahead_s) <= FRESH_S + DRIFTED_S for ahead_s in others)
 
     def reset(self) -> None:
         self.set_to((RESET - naive(self.now_s)).total_seconds())
@@ -107,14 +111,14 @@ class World:
         began_s, set_at_s = self.now_s, self.set_at_s
         before, _ = met(self.memory(), began_s, base(began_s, began_s))
         self.now_s += 1.0
-        shown, ahead_s = self.shows(), self.ahead_now_s
+        shown = self.shows()
         self.now_s += latency_s
         pair = ClockPair(self.now_s, shown)
         after = remembered(before, pair, self.profile, UTC_ZONE)
         self.kept = encode(after)
         if self.profile.clock.settable and written:
             self.now_s += 0.3
-            self.run(-(self.now_s % 1.0))
+            self.set_to(-(self.now_s % 1.0))
         count = len(self.untold) if tells is None else tells
         told, rest = self.untold[:count], self.untold[count:]
         self.current |= {true_s for true_s, _ in told if true_s >= set_at_s}
@@ -125,17 +129,13 @@ class World:
             moment = moment_of(reading, self.profile, arrival, pair, before)
             self.told.append((true_s, moment))
             self.came_s[true_s] = self.now_s
-            # By the clock as we have just set it, this was stored just now.
-            as_if_now = abs(self.now_s - true_s - ahead_s) <= ALIKE_S
-            if self.stepped or (self.missed and self.cut_off) or as_if_now:
+            if self.two_clocks(true_s, raw):
                 self.unsettled.add(true_s)
         self.untold = rest
         self.now_s += 5.0
-        self.missed |= not written
-        self.cut_off |= written
         if tells is None:
             self.kept = encode(emptied(after, began_s))
-            self.stepped = self.cut_off = False
+            self.clocks = [self.ahead_now_s]
 
 
 def covers(moment: Moment, true_s: float) -> bool:
@@ -439,6 +439,22 @@ def test_what_is_stale_either_way_is_dated_by_the_likelier() -> None:
     assert moment.late_s > 3 * 3_600
 
 
+def test_a_clock_that_we_set_for_certain_is_not_taken_for_running_on_though_a_person_has_set_it_since() -> (
+    None
+):
+    world = World(CUFF, -5 * 3_600.0)
+    world.visit()
+    world.now_s += 60
+    world.set_to(-2 * 3_600.0)
+    world.now_s += 60
+    world.measure()
+    world.now_s += 3 * 3_600
+    world.visit()
+
+    ((true_s, moment),) = world.told
+    assert off_s(moment, true_s) < 2
+
+
 def test_what_a_person_set_right_on_a_device_that_lets_writes_pass_is_fresh() -> None:
     world = World(CUFF, -4 * 3_600.0)
     for _ in range(2):
@@ -479,7 +495,7 @@ def test_what_is_stored_while_the_device_is_visited_by_the_clock_just_set_is_fre
     before, _ = met(NOTHING, world.now_s, base(world.now_s, world.now_s))
     pair = ClockPair(world.now_s, world.shows())
     world.now_s += 4.0
-    world.run(0.0)
+    world.set_to(0.0)
     world.measure()
     arrival = Arrival(datetime.fromtimestamp(world.now_s + 2.0, UTC), UTC_ZONE)
     ((true_s, raw),) = world.untold
