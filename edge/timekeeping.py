@@ -156,8 +156,8 @@ def _best(ways: Sequence[_Resolved], arrival: Arrival, *, pushed: bool) -> _Reso
     if not pushed or _is_fresh(best, arrival):
         return best
     # A device that tells by itself mostly tells soon after measuring: what may be fresh is not hidden as stale. However
-    # little likely it is: that spreads a step evenly over days, and a person sets a clock with the device in hand. Played
-    # with such people, what was called fresh at a share below 1 to 1000 was so more often than at any other share.
+    # little likely it is: `likely` knows nothing of that, and spreads over days a step that a person makes with the device in
+    # hand. Played with such, the fresh ways of less than a thousandth of the other's share were true the most often.
     fresh = [
         way
         for way in ways
