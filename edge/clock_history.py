@@ -43,7 +43,8 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     and the most of it that was seen from `base_s` on, when the device had last told all: a step that is small enough to be
     taken for drift lies between them, or within the drift since then. It began after `since_s` (None: unknown), was first and last
     seen at `first_s` and `last_s`, and ended before `until_s` (None: not known to have ended). `written`: the agent was
-    about to set the clock so, and no visit has seen yet whether it did.
+    about to set the clock so, and no visit has seen yet whether it did. `ours_s`: by then our write had ended it, as far as
+    anything shows: the visit went on to its end, and the device was not seen to run on as before.
     """
 
     ahead_s: float
@@ -56,6 +57,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     last_s: float
     until_s: float | None = None
     written: bool = False
+    ours_s: float | None = None
 
 
 class HangUp(msgspec.Struct, frozen=True):
@@ -72,7 +74,8 @@ class ClockMemory(msgspec.Struct, frozen=True, omit_defaults=True):
     ran. `emptied_s`: what the device has yet to tell was measured after this; None: nothing says so. `box_s`, `steady_s`:
     the box's wall clock and the one that never goes back, at one moment of its boot `boot`. `loose`: one of them was moved
     since then by nobody knows how much, and moments of earlier visits say nothing any more; `back_s`: by at least so much back.
-    `heedless`: the device once went on as before after it was set.
+    `wrote`: the visit that was about to set the clock went on to its end. `heedless`: the device once went on as before after
+    it was to be set; `deaf`: also after a visit that did set it. The one may be a link that was lost in between.
     """
 
     stretches: tuple[Stretch, ...] = ()
@@ -83,7 +86,9 @@ class ClockMemory(msgspec.Struct, frozen=True, omit_defaults=True):
     boot: str = ""
     loose: bool = False
     back_s: float | None = None
+    wrote: bool = False
     heedless: bool = False
+    deaf: bool = False
 
 
 NOTHING = ClockMemory()
@@ -138,8 +143,16 @@ def seen(
     stretches = (*_bounded(ended, STRETCHES_MAX - 1), running)
     if set_to_s is not None:
         stretches = (*stretches, _written(pair, rule, set_to_s))
-    heedless = memory.heedless or _is_passed_by(memory.stretches, now, rule)
-    return replace(memory, stretches=stretches, loose=False, back_s=None, heedless=heedless)
+    passed_by = _is_passed_by(memory.stretches, now, rule)
+    return replace(
+        memory,
+        stretches=stretches,
+        loose=False,
+        back_s=None,
+        wrote=False,
+        heedless=memory.heedless or passed_by,
+        deaf=memory.deaf or (passed_by and memory.wrote),
+    )
 
 
 def emptied(memory: ClockMemory, began_s: float) -> ClockMemory:
@@ -151,7 +164,8 @@ def emptied(memory: ClockMemory, began_s: float) -> ClockMemory:
         for was in memory.stretches
         if was.until_s is None or was.until_s >= began_s - BOX_STEP_S
     ]
-    return replace(memory, stretches=tuple(kept), emptied_s=began_s)
+    wrote = memory.wrote or (bool(kept) and kept[-1].written)
+    return replace(memory, stretches=tuple(kept), emptied_s=began_s, wrote=wrote)
 
 
 def _read(pair: ClockPair, rule: ClockRule) -> Stretch:
@@ -190,16 +204,18 @@ def _carried_on(
     stepped_after_s = None if memory.loose else last.last_s
     if last.written:
         ran = ended.pop()
+        set_s = last.first_s + WRITTEN_WITHIN_S
+        if memory.wrote and not (memory.loose or memory.deaf):
+            ran = replace(ran, ours_s=set_s)
         if _agree(last, now, rule):
             unsure = memory.loose or memory.heedless
-            until_s = None if unsure else last.first_s + WRITTEN_WITHIN_S
-            ended.append(replace(ran, until_s=until_s))
+            ended.append(replace(ran, until_s=None if unsure else set_s))
             return ended, _longer(last, now)
         if not _is_passed_by(memory.stretches, now, rule):
             # Set by a person since; and whether ours had come through before, nobody knows.
             ended += (ran, replace(last, written=False))
             return ended, replace(now, since_s=stepped_after_s)
-        last = ran
+        last = replace(ran, ours_s=None)
     if _agree(last, now, rule):
         return ended, _longer(last, now)
     return [*ended, last], replace(now, since_s=stepped_after_s)
@@ -272,6 +288,7 @@ def _stretch_moved(was: Stretch, step_s: float) -> Stretch:
         first_s=was.first_s + step_s,
         last_s=was.last_s + step_s,
         until_s=None if was.until_s is None else was.until_s + step_s,
+        ours_s=None if was.ours_s is None else was.ours_s + step_s,
     )
 
 
@@ -284,5 +301,5 @@ def _followed(memory: ClockMemory, now: Stretch, back_s: float) -> ClockMemory:
 
 
 def _loosened(memory: ClockMemory) -> ClockMemory:
-    free = [replace(was, since_s=None, until_s=None) for was in memory.stretches]
+    free = [replace(was, since_s=None, until_s=None, ours_s=None) for was in memory.stretches]
     return replace(memory, stretches=tuple(free), emptied_s=None, loose=True)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cloud_ingest.console.earlier import perhaps_earlier
 from cloud_ingest.console.trends import DAY_US, LIMITS, TREND_DAYS, Trends
 from cloud_ingest.console.values import kind_words, limit_words, marks, own_unit, plain, show
 from cloud_ingest.console.viewer import Viewer
@@ -66,6 +67,7 @@ class Pane:
     may_acknowledge: bool
     may_resolve: bool
     why: Sequence[str]
+    earlier: str
     events: Sequence[AlertEvent]
     facts: Sequence[Fact]
     recent: Sequence[Recent]
@@ -227,6 +229,7 @@ def _pane(
         why=why(alert, views.flags(patient, alert.measured_us - TOGETHER_US), viewer, unit)
         if alert
         else (),
+        earlier=perhaps_earlier(alert, placed, views, viewer) if alert else "",
         events=views.events(alert.id) if alert else (),
         facts=_evidence(views, placed, observation, viewer) if placed and observation else (),
         recent=recent,

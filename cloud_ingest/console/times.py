@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from math import ceil
 from zoneinfo import ZoneInfo
 
 from cloud_ingest.console.words import Words
@@ -81,11 +82,13 @@ class Times:
 
     def age(self, seconds: float) -> str:
         """`4 s`, `12 min`, `9 h`, `3 d`: the largest whole unit."""
-        whole = max(0, int(seconds))
-        for unit, size in (("d", DAY_S), ("h", HOUR_S), ("min", MINUTE_S)):
-            if whole >= size * (2 if unit in {"d", "h"} else 1):
-                return self.words(f"span.{unit}", n=whole // size)
-        return self.words("span.s", n=whole)
+        unit, size = _unit(seconds)
+        return self.words(f"span.{unit}", n=max(0, int(seconds)) // size)
+
+    def at_most(self, seconds: float) -> str:
+        """An age that is a limit, in the same unit: rounded up, since it may be more than the whole ones."""
+        unit, size = _unit(seconds)
+        return self.words(f"span.{unit}", n=ceil(seconds / size))
 
     def ago(self, us: int) -> str:
         """How long since then."""
@@ -95,6 +98,13 @@ class Times:
         form = "time.date_year" if with_year else "time.date"
         month = self.words(f"month.{local.month}")
         return self.words(form, day=local.day, month=month, year=local.year)
+
+
+def _unit(seconds: float) -> tuple[str, int]:
+    for unit, size in (("d", DAY_S), ("h", HOUR_S), ("min", MINUTE_S)):
+        if int(seconds) >= size * (2 if unit in {"d", "h"} else 1):
+            return unit, size
+    return "s", 1
 
 
 def age_in_years(born: str | None, now: datetime) -> int | None:

@@ -37,7 +37,7 @@ def build(
     """
     require_loopback(settings.console.host)
     app = FastAPI(title="Vitalgate", docs_url=None, redoc_url=None, openapi_url=None)
-    views, trends = RecordsViews(records.engine), Trends(series, clock)
+    views, trends = RecordsViews(records.engine, records.thresholds), Trends(series, clock)
     access = Access(records, clock)
     app.state.screens = Screens(live, lambda _news: trends.forget())
 

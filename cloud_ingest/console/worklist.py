@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from cloud_ingest.console.earlier import perhaps_earlier
 from cloud_ingest.console.masking import masked
 from cloud_ingest.console.times import age_in_years
 from cloud_ingest.console.trends import Trends
@@ -45,6 +46,7 @@ class Row:
     note: str
     why: Sequence[str]
     measured: str
+    earlier: str
     opened_us: int
     measured_us: int
     answer_by_us: int
@@ -197,6 +199,7 @@ def _row(
             own_unit(observation) if observation else "",
         ),
         measured=viewer.times.at(alert.measured_us) if known else viewer.words("time.unknown"),
+        earlier=perhaps_earlier(alert, placed, views, viewer),
         opened_us=alert.opened_us,
         measured_us=alert.measured_us,
         answer_by_us=alert.answer_by_us,

@@ -49,7 +49,7 @@ class Records:
         self.engine: Engine = opened.engine  # for queries; writers go through the methods
         self._lock = opened.lock
         self._clock = clock
-        self._thresholds = thresholds
+        self.thresholds = thresholds
         self._zone = zone
         self._ingester = Ingester(opened.engine, tenant, opened.store)
         self._one_batch = threading.Lock()
@@ -95,7 +95,7 @@ class Records:
 
     def act_on_due(self, now: datetime) -> list[News]:
         """Do what a clock triggers: unconfirmed findings, unanswered alerts. At most DUE_MAX rows a call."""
-        return due.act_on_due(self.engine, Desk(self._thresholds, self._zone, now))
+        return due.act_on_due(self.engine, Desk(self.thresholds, self._zone, now))
 
     def acknowledge(self, alert: str, who: str) -> bool:
         """A person has seen the alert. False where there is none to acknowledge (unknown, seen already, resolved)."""
@@ -187,4 +187,4 @@ class Records:
         self._lock = None
 
     def _desk(self) -> Desk:
-        return Desk(self._thresholds, self._zone, self._clock.now())
+        return Desk(self.thresholds, self._zone, self._clock.now())

@@ -8,7 +8,9 @@ from typing import Protocol
 import msgspec
 from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
 
+from cloud_ingest.rules.judge import SECOND_US
 from cloud_ingest.rules.state import decode_state
+from cloud_ingest.rules.thresholds import Thresholds
 from cloud_ingest.stores.records.criteria import Voided, Voiding
 from cloud_ingest.stores.records.journal import JournalRow, read_rows
 from cloud_ingest.stores.records.open import reading
@@ -28,7 +30,7 @@ from cloud_ingest.stores.records.schema import (
     voided,
     voidings,
 )
-from gateway.model.alert import AlertState
+from gateway.model.alert import AlertState, Severity
 from gateway.wire.status import Status, decode_status
 
 ALERTS_MAX = 300  # on one screen; the newest of the most severe come first
@@ -44,6 +46,11 @@ class ConsoleRecords(Protocol):
     @property
     def engine(self) -> Engine:
         """For its queries."""
+        ...
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What its rules are."""
         ...
 
     def acknowledge(self, alert: str, who: str) -> bool:
@@ -156,9 +163,10 @@ class Totals:
 class RecordsViews:
     """Queries over one engine. Safe to use from several threads."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Ask `engine`."""
+    def __init__(self, engine: Engine, thresholds: Thresholds) -> None:
+        """Ask `engine`. Its alerts came of `thresholds`."""
         self.engine = engine
+        self._thresholds = thresholds
         self._kept: dict[int, JournalRow] = {}
         self._lock = Lock()
 
@@ -171,6 +179,12 @@ class RecordsViews:
             .limit(ALERTS_MAX)
         )
         return self._alerts(query)
+
+    def pages_for_us(self, alert: AlertRow) -> int:
+        """How old a reading may be that pages for what this alert is about."""
+        rule = self._thresholds.rule(alert.condition.removesuffix("?"))
+        severity = rule.severity if rule else Severity(alert.severity)
+        return round(self._thresholds.live_for_s[severity] * SECOND_US)
 
     def all_alerts(self) -> Sequence[AlertRow]:
         """Every alert there ever was, oldest first."""

@@ -121,7 +121,10 @@ def vitals(tmp_path: Path):
     ward.send(w.observation("one-1", "pulse_oximetry", spo2, w.NOW - timedelta(hours=3)))
     ward.send(w.observation("odd-1", "lung_volume", {"fev1": part("3.1", "L")}, w.NOW))
     ward.project()
-    views, trends = RecordsViews(ward.records.engine), Trends(ward.series, ward.clock)
+    views, trends = (
+        RecordsViews(ward.records.engine, ward.records.thresholds),
+        Trends(ward.series, ward.clock),
+    )
     told = words("en")
     times = Times(w.NOW, w.ZoneInfo("Asia/Shanghai"), told)
     viewer = Viewer(told, times, "mmol/L", "nurse", "guard", "Asia/Shanghai", named=True)

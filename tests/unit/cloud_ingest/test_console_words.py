@@ -97,6 +97,14 @@ def test_an_age_is_told_in_the_largest_unit_that_is_not_coarse(seconds: float, s
 
 
 @pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.4, "1 s"), (61, "2 min"), (7_200, "2 h"), (7_201, "3 h"), (172_799.5, "48 h")],
+)
+def test_a_limit_of_an_age_is_rounded_up(seconds: float, shown: str) -> None:
+    assert TIMES.at_most(seconds) == shown
+
+
+@pytest.mark.parametrize(
     ("born", "age"), [("1954-03-14", 72), ("1954-03-15", 71), (None, None), ("soon", None)]
 )
 def test_an_age_in_years_turns_on_the_birthday(born: str | None, age: int | None) -> None:

@@ -212,6 +212,7 @@ async def test_a_visit_that_finished_proves_that_nothing_older_is_to_come(house:
     memory = house.on_disk()
     assert memory.emptied_s == pytest.approx(began, abs=0.9)
     assert memory.hang_up is None
+    assert memory.wrote
 
 
 async def test_a_visit_that_died_proves_nothing(house: House) -> None:
@@ -219,7 +220,7 @@ async def test_a_visit_that_died_proves_nothing(house: House) -> None:
     await house.visit(Cuff(dies_at=Write))
 
     memory = house.on_disk()
-    assert (memory.emptied_s, memory.hang_up) == (None, None)
+    assert (memory.emptied_s, memory.hang_up, memory.wrote) == (None, None, False)
 
 
 async def test_a_cuff_that_hung_up_a_while_after_its_last_record_has_probably_told_all(
