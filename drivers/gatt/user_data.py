@@ -9,6 +9,7 @@ from gateway.sdk import Fields, PeerError
 
 CODE_MAX = 9999
 NO_USER = 0xFF
+YEAR_MIN = 1582  # the first that a date of the standard allows
 _RESPONSE = 0x20
 
 
@@ -108,6 +109,8 @@ def decode_birth_date(data: bytes) -> date | None:
     fields = Fields(data)
     year = fields.u16("year")
     month, day = fields.take(2, "month and day")
+    if year < YEAR_MIN:
+        return None
     try:
         return date(year, month, day)
     except ValueError:

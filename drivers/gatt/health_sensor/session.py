@@ -112,8 +112,8 @@ class _Sensor:
             raise
         if CONTROL in self._profile.channels:
             yield from self._stop()
-        if self._come.fault is not None:
-            raise self._come.fault
+        if fault := self._come.fault or self._come.missed:
+            raise fault
 
     def _stop(self) -> Flow:
         """No more live observations; what was on its way until that is answered still counts."""
