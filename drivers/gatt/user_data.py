@@ -45,7 +45,7 @@ GENDERS: Mapping[str, int] = {"male": 0, "female": 1, "unspecified": 2}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response of the control point. `number`: the new user's index, or how many users there are."""
+    """A response of the control point. `number`: the index of the new or the deleted user, or how many users there are."""
 
     request: int
     outcome: int
@@ -88,7 +88,7 @@ def decode_answer(data: bytes) -> Answer:
     if (op := fields.u8("operation")) != _RESPONSE:
         raise PeerError(f"the user control point says 0x{op:02X}; 0x{_RESPONSE:02X} is a response")
     answer = Answer(fields.u8("request"), fields.u8("outcome"))
-    if answer.granted and answer.request in (Op.REGISTER, Op.LIST):
+    if answer.granted and answer.request in (Op.REGISTER, Op.LIST, Op.DELETE_USER):
         return Answer(answer.request, answer.outcome, fields.u8("number"))
     return answer
 

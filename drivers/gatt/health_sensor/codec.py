@@ -164,6 +164,8 @@ def _body(kind: int, body: bytes, patient_octets: int) -> Observation:
             fields.take(4 * fields.u8("count of a list"), "list")
     if flags & _TLV:
         raise PeerError("values by type and length, which no public source describes")
+    if kind == Class.BUNDLE:
+        raise PeerError("a bundle: what measurements it holds, no public source describes")
     if kind not in _READ:
         # Nothing says where its value ends, so nothing says how wide its patient is; it is passed over.
         return Observation(kind, type_, time, ())

@@ -9,7 +9,15 @@ import pytest
 
 import drivers.gatt.health_sensor.session as driver
 from device_profiles.loader import load_profiles
-from drivers.gatt.health_sensor.codec import Class, Measured, Observation, encode, numeric, segments
+from drivers.gatt.health_sensor.codec import (
+    Class,
+    Measured,
+    Observation,
+    decode,
+    encode,
+    numeric,
+    segments,
+)
 from drivers.gatt.health_sensor.sim import HealthSensor, HealthSensorPeer
 from drivers.gatt.health_sensor.terms import reading
 from drivers.gatt.health_sensor.values import ElapsedTime, time_of
@@ -162,3 +170,10 @@ def test_a_compound_that_is_known_in_part_is_a_fault_and_not_passed_over(beside:
 
 def test_a_compound_of_which_nothing_is_known_is_passed_over() -> None:
     assert reading(made(1, Measured(1, 1, Decimal(1))), b"") is None
+
+
+def test_a_bundle_is_a_fault_since_nobody_says_what_measurements_it_holds() -> None:
+    body = encode(numeric(SPO2, NOON))[3:]
+
+    with pytest.raises(PeerError, match="bundle"):
+        decode(bytes((Class.BUNDLE,)) + len(body).to_bytes(2, "little") + body)

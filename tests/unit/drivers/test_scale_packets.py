@@ -1,13 +1,14 @@
-"""A body composition in several packets: which go together, and what a field without a value says against that."""
+"""A body composition in several packets: which go together, and what a field without a value says against that; and users without a place."""
 
 from decimal import Decimal
 
 import pytest
 
+from drivers.gatt.user_data import NO_USER
 from drivers.gatt.weight_scale.joining import PATIENCE_S
 from gateway.contract.replay import Played
 from gateway.model.quantity import Quantity
-from tests.unit.drivers.scale_stand_in import HALVES, heard, shown
+from tests.unit.drivers.scale_stand_in import ANY_FAT, HALVES, Scale, heard, shown, visited
 
 FLAGS, BODY_FAT = slice(0, 2), slice(2, 4)
 WHOLE = {
@@ -74,3 +75,10 @@ def test_what_comes_when_no_more_is_waited_for_is_a_measurement_of_its_own() -> 
     told = told_by(*HALVES, apart_s=PATIENCE_S + 0.1)
 
     assert [mark for *_, mark in shown(told)] == [["incomplete"], ["incomplete"]]
+
+
+def test_a_place_that_is_nobodys_is_no_new_users() -> None:
+    told = visited(Scale(free=NO_USER), ANY_FAT, secrets={"user.anna.code": "4821"})
+
+    assert told.facts == [{}]
+    assert str(told.error).endswith("registers no new user: gives place 255, which is nobody's")
