@@ -1,7 +1,7 @@
 """Live observations of a health sensor: told as made just now, each once, whatever its neighbours on the air suffer."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -42,9 +42,10 @@ SPO2, PULSE = Measured(150456, 544, Decimal(82)), Measured(149530, 2720, Decimal
 
 @dataclass
 class Telling:
-    """A sensor that tells these packets at once when live observations are switched on."""
+    """A sensor that tells these packets, so long after live observations are switched on."""
 
     packets: Sequence[bytes]
+    after_s: float
     sensor: HealthSensor = field(default_factory=HealthSensor)
 
     def __post_init__(self) -> None:
@@ -53,13 +54,13 @@ class Telling:
     def hear(self, command: Subscribe | Write | Read) -> Iterator[Received | Refused]:
         if command == Write("control", b"\x01"):
             for packet in self.packets:
-                yield Received(0.0, "live", packet)
+                yield Received(self.after_s, "live", packet)
         yield from self._inner.hear(command)
 
 
-def visited(*packets: bytes, sensor: HealthSensor | None = None) -> Played:
+def visited(*packets: bytes, sensor: HealthSensor | None = None, after_s: float = 0.0) -> Played:
     session = driver.DRIVER.open(UnitInfo(ANY))
-    peer = Telling(packets, sensor or HealthSensor())
+    peer = Telling(packets, after_s, sensor or HealthSensor())
     return converse(session, peer, Opened(0.0), deadline_s=ANY.deadline_s)
 
 
@@ -177,3 +178,15 @@ def test_a_bundle_is_a_fault_since_nobody_says_what_measurements_it_holds() -> N
 
     with pytest.raises(PeerError, match="bundle"):
         decode(bytes((Class.BUNDLE,)) + len(body).to_bytes(2, "little") + body)
+
+
+def test_a_memory_that_can_not_be_read_keeps_nobody_from_hearing_what_is_observed_now() -> None:
+    sensor = HealthSensor()
+    sensor.store(numeric(replace(SPO2, value=Decimal(90)), NOON))
+    sensor.store(made(150020, Measured(1, 1, Decimal(1))))
+    told = visited(*cut(82), sensor=sensor, after_s=2.0)
+
+    assert values(told) == [90, 82]
+    assert told.cursor is None
+    assert told.ending is Ending.PEER
+    assert "other parts" in str(told.error)
