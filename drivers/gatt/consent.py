@@ -94,6 +94,8 @@ class Desk:
             if answer is None or not answer.granted or answer.number is None:
                 return f"registers no new user: {_why(answer)}"
             slot = answer.number
+            if slot > SLOT_MAX:
+                return f"registers no new user: gives place {slot}, which is nobody's"
             yield ReportFacts({SLOT_FACT + user.name: str(slot)})
         answer = yield from self._ask(user_data.consent(slot, user.code))
         if answer is None or not answer.granted:

@@ -123,6 +123,9 @@ def decode_device_time(data: bytes, features: frozenset[str]) -> DeviceTime:
     seconds, local, status = fields.u32("base time"), _local(fields), fields.u16("status")
     epoch = EPOCH_2000 if status & 0x10 else EPOCH_1900
     user = fields.u32("user time") if "separate_user_timeline" in features else None
+    for feature in ("rtc_drift_tracking", "time_change_logging", "base_time_second_fractions"):
+        if feature in features:
+            fields.u16(feature)  # not used here; but one that is cut condemns the value
     return DeviceTime(
         epoch + timedelta(seconds=seconds),
         local,

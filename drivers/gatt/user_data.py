@@ -9,6 +9,7 @@ from gateway.sdk import Fields, PeerError
 
 CODE_MAX = 9999
 NO_USER = 0xFF
+YEAR_MIN = 1582  # the first that a date of the standard allows
 _RESPONSE = 0x20
 
 
@@ -44,7 +45,7 @@ GENDERS: Mapping[str, int] = {"male": 0, "female": 1, "unspecified": 2}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response of the control point. `number`: the new user's index, or how many users there are."""
+    """A response of the control point. `number`: the index of the new or the deleted user, or how many users there are."""
 
     request: int
     outcome: int
@@ -87,7 +88,7 @@ def decode_answer(data: bytes) -> Answer:
     if (op := fields.u8("operation")) != _RESPONSE:
         raise PeerError(f"the user control point says 0x{op:02X}; 0x{_RESPONSE:02X} is a response")
     answer = Answer(fields.u8("request"), fields.u8("outcome"))
-    if answer.granted and answer.request in (Op.REGISTER, Op.LIST):
+    if answer.granted and answer.request in (Op.REGISTER, Op.LIST, Op.DELETE_USER):
         return Answer(answer.request, answer.outcome, fields.u8("number"))
     return answer
 
@@ -108,6 +109,8 @@ def decode_birth_date(data: bytes) -> date | None:
     fields = Fields(data)
     year = fields.u16("year")
     month, day = fields.take(2, "month and day")
+    if year < YEAR_MIN:
+        return None
     try:
         return date(year, month, day)
     except ValueError:

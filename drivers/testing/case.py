@@ -195,9 +195,13 @@ def strange(
     Context that came in a frame of its own may be missing: it names no measurement, and judges none. `known`: the same
     measurements with the context that another way of the device's to tell them has.
     """
-    more = measurements(told) - measurements(expected)
-    own = (*expected, *known)
-    poorer = [one for one in told if not any(_tells_no_more(one, other) for other in own)]
+    own, live = (*expected, *known), _from_memory(told, expected)
+    more = measurements(live) - measurements(expected)
+    poorer = [
+        one
+        for one, then in zip(told, live, strict=True)
+        if not any(_tells_no_more(one, other) or _tells_no_more(then, other) for other in own)
+    ]
     if not more and not poorer:
         return None
     return f"tells of {next(iter(more), None) or shape(poorer[0])}, which was not measured"
@@ -206,7 +210,18 @@ def strange(
 def stray(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
     """The same where a measurement may be told more than once: whether that makes two of it, its key says."""
     known = measurements(expected)
-    return strange([one for one in told if _measurement(one) not in known], ())
+    late = _from_memory(told, expected)
+    return strange([one for one in late if _measurement(one) not in known], ())
+
+
+def _from_memory(told: Sequence[Reading], expected: Sequence[Reading]) -> list[Reading]:
+    """What the memory tells where the packet that told it live was lost is expected too. The other way round it is not."""
+    due = measurements(expected)
+    live = [replace(one, pushed=True) for one in told]
+    return [
+        then if _measurement(one) not in due and _measurement(then) in due else one
+        for one, then in zip(told, live, strict=True)
+    ]
 
 
 def measurements(readings: Sequence[Reading]) -> Counter[str]:

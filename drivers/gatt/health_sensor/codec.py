@@ -75,10 +75,14 @@ class Layout:
 
 
 class Segments:
-    """Puts an observation together from its segments. A bound holds for its octets."""
+    """Puts an observation together from its segments. A bound holds for its octets.
+
+    A segment that comes twice running counts once: an indication may, and the counter goes on with each that is another.
+    """
 
     def __init__(self) -> None:
         """Nothing has come."""
+        self._before = b""
         self._body: bytes | None = None
         self._counter = 0
 
@@ -86,6 +90,9 @@ class Segments:
         """The observation, with the last segment. Raises PeerError where one is missing; the rest of that observation is then passed over."""
         header = Fields(data).u8("segmentation header")
         first, last, counter = header & FIRST, header & LAST, header >> 2
+        again, self._before = data == self._before, data
+        if again and not (first and last):
+            return None
         body, self._body = self._body, None
         if first:
             if body is not None:
@@ -157,6 +164,8 @@ def _body(kind: int, body: bytes, patient_octets: int) -> Observation:
             fields.take(4 * fields.u8("count of a list"), "list")
     if flags & _TLV:
         raise PeerError("values by type and length, which no public source describes")
+    if kind == Class.BUNDLE:
+        raise PeerError("a bundle: what measurements it holds, no public source describes")
     if kind not in _READ:
         # Nothing says where its value ends, so nothing says how wide its patient is; it is passed over.
         return Observation(kind, type_, time, ())

@@ -36,7 +36,10 @@ class Told:
 
 
 class Gathering:
-    """Puts observations together. One that can't be read costs no other: it stands in `fault`."""
+    """Puts observations together. One that can't be read costs no other: it stands in `fault`, or a live one in `missed`.
+
+    What is stored is asked for once more where there is a `fault`; a live one does not come again.
+    """
 
     def __init__(self) -> None:
         """Nothing has come."""
@@ -44,6 +47,7 @@ class Gathering:
         self.live: deque[Told] = deque()
         self.restart()
         self.fault: PeerError | None = None
+        self.missed: PeerError | None = None
         self.zone: timedelta | None = None
         """What the sensor's clock adds to UTC, once that is known."""
 
@@ -85,7 +89,7 @@ class Gathering:
             if body is not None:
                 self.live.append(self._understood(body))
         except PeerError as fault:
-            self.fault = PeerError(f"{LIVE} {data.hex()}: {fault}")
+            self.missed = PeerError(f"{LIVE} {data.hex()}: {fault}")
 
     def _take_stored(self, data: bytes) -> None:
         try:

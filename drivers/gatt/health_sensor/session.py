@@ -94,6 +94,7 @@ class _Sensor:
         self._profile, self._known = unit.profile, cursor(unit.cursor)
         self._intro = Introduction(unit, opened, self._tell_unasked)
         self._come = _Live()
+        self._fault: PeerError | None = None
 
     def visit(self) -> Flow:
         yield ReportFacts((yield from self._intro.facts()))
@@ -105,15 +106,25 @@ class _Sensor:
             yield Write(CONTROL, START_LIVE)
         try:
             if racp.CHANNEL in self._profile.channels:
-                yield from self._fetch()
+                yield from self._download()
             yield from self._listen()
         except (PeerError, VisitClosed):
             yield from self._tell_harmless()
             raise
         if CONTROL in self._profile.channels:
             yield from self._stop()
-        if self._come.fault is not None:
-            raise self._come.fault
+        if fault := self._fault or self._come.fault or self._come.missed:
+            raise fault
+
+    def _download(self) -> Flow:
+        """What is stored. Where that can't be read, what it observes now is heard all the same, and the visit fails when that is over."""
+        try:
+            yield from self._fetch()
+        except PeerError as fault:
+            self._fault = fault
+            yield from self._tell_harmless()
+            yield Flush()
+            self._come.restart()
 
     def _stop(self) -> Flow:
         """No more live observations; what was on its way until that is answered still counts."""

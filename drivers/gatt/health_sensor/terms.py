@@ -9,6 +9,7 @@ from drivers.gatt.health_sensor.values import ElapsedTime
 from gateway.sdk import Limit, PeerError, Quantity, Reading, Special
 
 NIBP = 150020
+SYSTOLIC, DIASTOLIC, MEAN = 150021, 150022, 150023
 SPO2, OXIMETER_PULSE, PERFUSION = 150456, 149530, 150448
 CONTROL_GLUCOSE = 160208
 
@@ -35,6 +36,9 @@ def _glucose(sample: str) -> Term:
 
 
 TERMS: Mapping[int, Term] = {
+    SYSTOLIC: _term("blood_pressure", "systolic"),
+    DIASTOLIC: _term("blood_pressure", "diastolic"),
+    MEAN: _term("blood_pressure", "mean_arterial_pressure"),
     149546: _term("heart_rate", "heart_rate", source="pulse"),
     SPO2: _term("pulse_oximetry", "spo2"),
     OXIMETER_PULSE: _term("pulse_oximetry", "pulse_rate"),
@@ -67,9 +71,9 @@ TERMS: Mapping[int, Term] = {
 }
 # The numbers of a blood pressure, which come together.
 COMPONENTS: Mapping[int, str] = {
-    150021: "systolic",
-    150022: "diastolic",
-    150023: "mean_arterial_pressure",
+    SYSTOLIC: "systolic",
+    DIASTOLIC: "diastolic",
+    MEAN: "mean_arterial_pressure",
     149546: "pulse_rate",
 }
 UNITS: Mapping[int, str] = {
@@ -85,9 +89,9 @@ _LIMITS: Mapping[object, Limit] = {Special.ABOVE: Limit.ABOVE, Special.BELOW: Li
 def reading(
     told: Observation, raw: bytes, record: int | None = None, zone: timedelta | None = None
 ) -> Reading | None:
-    """An observation as a reading; None of something that we have no kind for. Raises PeerError for a blood pressure of other parts.
+    """An observation as a reading; None of something that we have no kind for. Raises PeerError for a compound that is known in part.
 
-    `zone`: what the sensor's own clock adds to UTC. It holds for times in UTC that don't say themselves.
+    `record`: its number, where it was stored; one without was told as it was made. `zone`: what the sensor's own clock adds to UTC. It holds for times in UTC that don't say themselves.
     """
     named = _named(told)
     if named is None:
@@ -105,6 +109,7 @@ def reading(
         slot=None if told.patient is None else f"{told.patient}",
         marks=frozenset(_marks(told, parts)),
         raw=raw,
+        pushed=record is None,
     )
 
 
@@ -126,11 +131,16 @@ def _named(told: Observation) -> tuple[str, Mapping[str, Measured], Mapping[str,
         if "" in parts or len(parts) < len(told.numbers) or not parts:
             raise PeerError("a blood pressure of other parts than are known")
         return "blood_pressure", parts, {}
-    if len(told.numbers) != 1 or told.numbers[0].type not in TERMS:
+    terms = [(TERMS[one.type], one) for one in told.numbers if one.type in TERMS]
+    if not terms:
         return None
-    (one,) = told.numbers
-    term = TERMS[one.type]
-    return term.kind, {term.part: one}, term.context
+    (kind, *others), parts = (
+        {term.kind for term, _ in terms},
+        {term.part: one for term, one in terms},
+    )
+    if others or len(parts) < len(told.numbers):
+        raise PeerError(f"a compound of {kind} and other parts than are known")
+    return kind, parts, {name: word for term, _ in terms for name, word in term.context.items()}
 
 
 def _part(one: Measured) -> Quantity | Limit | None:
@@ -143,7 +153,7 @@ def _marks(told: Observation, parts: Mapping[str, Measured]) -> Iterator[str]:
     for name, one in parts.items():
         if _part(one) is None:
             yield f"not_available:{name}"
-    if told.type == CONTROL_GLUCOSE:
+    if CONTROL_GLUCOSE in {one.type for one in parts.values()}:
         yield "control"
     if told.time is not None and not told.time.is_current:
         yield "earlier_timeline"

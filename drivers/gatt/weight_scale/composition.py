@@ -36,6 +36,7 @@ FIELDS: Mapping[str, int] = {
     "height": 0x0800,
 }
 _TENTHS: Mapping[str, str] = {BODY_FAT: "%", "muscle": "%", "impedance": "Ohm"}
+_NO_VALUE = frozenset({0, UNSUCCESSFUL})
 # Of what the scale was told of its user, not of a measurement: they stand also in a stub.
 _NOT_MEASURED = frozenset({"basal_metabolism", "height"})
 
@@ -99,20 +100,30 @@ def decode_resolution(data: bytes) -> dict[str, str]:
 
 
 def belong_together(one: Composition, other: Composition) -> bool:
-    """Whether two packets are of one measurement: time and user are those of the first, and no field contradicts it."""
+    """Whether two packets are of one measurement: time and user are those of the first, and no field contradicts it.
+
+    Body fat stands in each packet, also in one that has no value for it: that contradicts none.
+    """
     told = one.values
     return (
         one.imperial == other.imperial
         and other.time in (None, one.time)
         and other.user in (None, one.user)
-        and all(told.get(name, value) == value for name, value in other.values.items())
+        and all(_agree(told.get(name, value), value) for name, value in other.values.items())
     )
 
 
 def merged(packets: Sequence[Composition]) -> Composition:
     """One measurement of the packets that belong together."""
-    fields = {name: value for packet in packets for name, value in packet.fields.items()}
-    return replace(packets[0], fields=fields)
+    values: dict[str, int] = {}
+    for name, value in (told for packet in packets for told in packet.values.items()):
+        if values.get(name, 0) in _NO_VALUE:
+            values[name] = value
+    return replace(packets[0], body_fat=values.pop(BODY_FAT), fields=values)
+
+
+def _agree(one: int, other: int) -> bool:
+    return one == other or not _NO_VALUE.isdisjoint((one, other))
 
 
 def reading(told: Composition, data: bytes) -> Reading:

@@ -46,13 +46,19 @@ class Joining:
     def composed(self, at: float, data: bytes) -> list[Reading]:
         """A body composition came: what is to be told now. Raises PeerError; what is held back stays so."""
         told, ready = decode_composition(data), list[Reading]()
-        if self._packets and not (told.several and belong_together(self._packets[0][0], told)):
+        if self._packets and not self._goes_on(told):
             ready += self.rest()
+        self._since = at if not self._packets else self._since
+        self._packets.append((told, data))
         if told.several:
-            self._since = at if not self._packets else self._since
-            self._packets.append((told, data))
             return ready
-        return ready + self._readings([(told, data)], at)
+        packets, self._packets = self._packets, []
+        return ready + self._readings(packets, self._since)
+
+    def _goes_on(self, told: Composition) -> bool:
+        """Whether it goes with what is held back. The last may not say that it does: then its time has to."""
+        before = merged([composition for composition, _ in self._packets])
+        return belong_together(before, told) and (told.several or told.time is not None)
 
     def rest(self) -> list[Reading]:
         """What is held back, when no more is to come. One packet of several is told all the same, and marked."""

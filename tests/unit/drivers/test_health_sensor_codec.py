@@ -191,12 +191,13 @@ def test_a_class_that_is_not_read_is_passed_over_whatever_its_patient_is() -> No
 def test_a_segment_that_is_missing_costs_its_observation_and_no_other() -> None:
     reader, body = Segments(), encode(numeric(SPO2, NOON))
     one, two = segments(body)
-    assert reader.feed(one) is None
+    torn, rest = segments(encode(numeric(replace(SPO2, type=149530, value=Decimal(96)), NOON)))
+    assert reader.feed(torn) is None
     with pytest.raises(PeerError, match="without its last"):
         reader.feed(one)
     assert reader.feed(two) == body
     with pytest.raises(PeerError, match="without those before"):
-        reader.feed(two)
+        reader.feed(rest)
 
 
 def test_the_counter_of_segments_rolls_over() -> None:

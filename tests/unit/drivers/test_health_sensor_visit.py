@@ -129,7 +129,7 @@ def test_an_observation_reads_alike_whether_told_live_or_from_memory() -> None:
 
     assert stored[0].context["record"] == "1"
     bare = [replace(one, context={}, raw=b"") for one in (*live, *stored)]
-    assert bare[0] == replace(bare[1], taken=bare[0].taken)
+    assert bare[0] == replace(bare[1], taken=bare[0].taken, pushed=True)
 
 
 def test_a_sensor_that_numbers_anew_is_read_from_its_beginning() -> None:

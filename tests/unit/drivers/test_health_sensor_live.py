@@ -1,0 +1,192 @@
+"""Live observations of a health sensor: told as made just now, each once, whatever its neighbours on the air suffer."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+import drivers.gatt.health_sensor.session as driver
+from device_profiles.loader import load_profiles
+from drivers.gatt.health_sensor.codec import (
+    Class,
+    Measured,
+    Observation,
+    decode,
+    encode,
+    numeric,
+    segments,
+)
+from drivers.gatt.health_sensor.sim import HealthSensor, HealthSensorPeer
+from drivers.gatt.health_sensor.terms import reading
+from drivers.gatt.health_sensor.values import ElapsedTime, time_of
+from gateway.contract.replay import Played, converse
+from gateway.contract.session import (
+    Opened,
+    PeerError,
+    Read,
+    Received,
+    Refused,
+    Subscribe,
+    UnitInfo,
+    Write,
+)
+from gateway.contract.visit import Ending
+from gateway.model.quantity import Quantity
+
+ANY = load_profiles()["generic/health-sensor"]
+NOON = time_of(datetime(2026, 3, 14, 12))
+SPO2, PULSE = Measured(150456, 544, Decimal(82)), Measured(149530, 2720, Decimal(121))
+
+
+@dataclass
+class Telling:
+    """A sensor that tells these packets, so long after live observations are switched on."""
+
+    packets: Sequence[bytes]
+    after_s: float
+    sensor: HealthSensor = field(default_factory=HealthSensor)
+
+    def __post_init__(self) -> None:
+        self._inner = HealthSensorPeer(self.sensor, {}, lambda: NOON)
+
+    def hear(self, command: Subscribe | Write | Read) -> Iterator[Received | Refused]:
+        if command == Write("control", b"\x01"):
+            for packet in self.packets:
+                yield Received(self.after_s, "live", packet)
+        yield from self._inner.hear(command)
+
+
+def visited(*packets: bytes, sensor: HealthSensor | None = None, after_s: float = 0.0) -> Played:
+    session = driver.DRIVER.open(UnitInfo(ANY))
+    peer = Telling(packets, after_s, sensor or HealthSensor())
+    return converse(session, peer, Opened(0.0), deadline_s=ANY.deadline_s)
+
+
+def cut(value: int, time: ElapsedTime | None = NOON) -> list[bytes]:
+    told = numeric(Measured(150456, 544, Decimal(value)), time, patient=1)
+    return list(segments(encode(told), 8))
+
+
+def values(told: Played) -> list[int]:
+    parts = [one.parts["spo2"] for one in told.readings]
+    return [int(part.number) for part in parts if isinstance(part, Quantity)]
+
+
+@pytest.mark.parametrize("time", [NOON, None, ElapsedTime(0x21, 5), ElapsedTime(0, 5)])
+def test_what_is_told_live_was_made_just_now_also_where_no_clock_says_so(
+    time: ElapsedTime | None,
+) -> None:
+    # Of an unknown time and from a memory it would be late, and never page.
+    (told,) = visited(*cut(82, time)).readings
+
+    assert told.pushed
+
+
+def test_what_is_told_from_the_memory_was_not() -> None:
+    sensor = HealthSensor()
+    sensor.store(numeric(SPO2, NOON))
+
+    (told,) = visited(sensor=sensor).readings
+
+    assert not told.pushed
+
+
+@pytest.mark.parametrize("place", range(len(cut(82))))
+def test_a_segment_that_comes_twice_counts_once(place: int) -> None:
+    packets = cut(82)
+
+    told = visited(*packets[: place + 1], *packets[place:])
+
+    assert told.ending is Ending.FINISHED
+    assert values(told) == [82]
+
+
+def test_an_observation_of_one_segment_that_has_no_time_is_another_each_time() -> None:
+    (whole,) = segments(encode(numeric(SPO2, None)), 99)
+
+    assert values(visited(whole, whole)) == [82, 82]
+
+
+def test_a_torn_observation_costs_no_later_one_and_fails_the_visit() -> None:
+    first, _, *rest = cut(82)
+
+    told = visited(first, *rest, *cut(83))
+
+    assert values(told) == [83]
+    assert told.ending is Ending.PEER
+    assert "before it" in str(told.error)
+
+
+def test_a_torn_live_observation_is_no_doubt_about_what_is_stored() -> None:
+    sensor = HealthSensor()
+    sensor.store(numeric(SPO2, NOON))
+    first, _, *rest = cut(83)
+
+    told = visited(first, *rest, sensor=sensor)
+
+    assert values(told) == [82]
+    assert told.cursor is not None
+    assert told.ending is Ending.PEER
+
+
+def made(kind: int, *numbers: Measured) -> Observation:
+    return Observation(Class.COMPOUND, kind, NOON, numbers)
+
+
+def test_numbers_of_one_kind_that_are_told_together_are_one_reading() -> None:
+    told = reading(made(150456, SPO2, PULSE), b"")
+
+    assert told is not None
+    assert told.kind == "pulse_oximetry"
+    assert told.parts == {
+        "spo2": Quantity(Decimal(82), "%"),
+        "pulse_rate": Quantity(Decimal(121), "/min"),
+    }
+
+
+def test_a_control_solution_stays_one_in_a_compound() -> None:
+    told = reading(made(1, Measured(160208, 2130, Decimal(40))), b"")
+
+    assert told is not None
+    assert "control" in told.marks
+
+
+def test_a_pressure_that_is_told_alone_is_told() -> None:
+    told = reading(numeric(Measured(150021, 3872, Decimal(190)), NOON), b"")
+
+    assert told is not None
+    assert told.kind == "blood_pressure"
+    assert told.parts == {"systolic": Quantity(Decimal(190), "mmHg")}
+
+
+@pytest.mark.parametrize(
+    "beside", [Measured(1, 544, Decimal(1)), Measured(150364, 6048, Decimal(37)), SPO2]
+)
+def test_a_compound_that_is_known_in_part_is_a_fault_and_not_passed_over(beside: Measured) -> None:
+    with pytest.raises(PeerError, match="other parts"):
+        reading(made(150456, SPO2, beside), b"")
+
+
+def test_a_compound_of_which_nothing_is_known_is_passed_over() -> None:
+    assert reading(made(1, Measured(1, 1, Decimal(1))), b"") is None
+
+
+def test_a_bundle_is_a_fault_since_nobody_says_what_measurements_it_holds() -> None:
+    body = encode(numeric(SPO2, NOON))[3:]
+
+    with pytest.raises(PeerError, match="bundle"):
+        decode(bytes((Class.BUNDLE,)) + len(body).to_bytes(2, "little") + body)
+
+
+def test_a_memory_that_can_not_be_read_keeps_nobody_from_hearing_what_is_observed_now() -> None:
+    sensor = HealthSensor()
+    sensor.store(numeric(replace(SPO2, value=Decimal(90)), NOON))
+    sensor.store(made(150020, Measured(1, 1, Decimal(1))))
+    told = visited(*cut(82), sensor=sensor, after_s=2.0)
+
+    assert values(told) == [90, 82]
+    assert told.cursor is None
+    assert told.ending is Ending.PEER
+    assert "other parts" in str(told.error)
