@@ -14,6 +14,7 @@ from cloud_ingest.rules.thresholds import Rule, Thresholds
 from cloud_ingest.rules.worktime import answer_by
 from cloud_ingest.stores.records.schema import alert_events, alerts, due, flags
 from cloud_ingest.stores.records.subjects import is_patient
+from cloud_ingest.stores.records.txn import cursor_of
 from gateway.model.alert import AlertState, Severity, may_follow
 from gateway.runtime.clock import random_hex
 
@@ -223,7 +224,7 @@ def _write_flag(
     rule, how = finding.rule, LIVE if finding.live else LATE
     place = (key, rule.id, rule.severity.value, subject, at_us)
     row = (*place, finding.shown, rule.limit, how, finding.confirmed)
-    connection.exec_driver_sql(_FLAG, row)
+    cursor_of(connection).execute(_FLAG, row)
     if finding.partners:
         mine = flags.c.key.in_(finding.partners) & (flags.c.rule == rule.id)
         connection.execute(update(flags).where(mine).values(confirmed=True))

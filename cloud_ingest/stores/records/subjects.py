@@ -70,8 +70,8 @@ def bindings_of(cursor: Cursor, devices: Iterable[str]) -> Mapping[str, Sequence
         (msgspec.json.encode(sorted(devices)).decode(),),
     )
     found: dict[str, list[Covering]] = {}
-    for device, *binding in cursor.fetchall():
-        found.setdefault(device, []).append(Covering(*binding))
+    for device, patient, slot, from_us, to_us in cursor:
+        found.setdefault(device, []).append(Covering(patient, slot, from_us, to_us))
     return found
 
 
