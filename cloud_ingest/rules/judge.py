@@ -106,8 +106,7 @@ def micros(moment: datetime) -> int:
 def when(observation: Observation) -> When:
     """When it was measured."""
     time = observation.time
-    # Written in whole milliseconds, which a float holds exactly for any year that the wire lets pass.
-    at = round(datetime.fromisoformat(time.utc).timestamp() * 1_000) * 1_000
+    at = micros(datetime.fromisoformat(time.utc))
     low = None if time.early_s is None else at - round(time.early_s * SECOND_US)
     return When(at, low, at + round(time.late_s * SECOND_US))
 
@@ -126,15 +125,15 @@ def judge(
     recent = _recent(seen, moment, live=sight.live(Severity.HIGH))
     apart_s_max = OVERLAP_S if SUMMARY in seen.marks else SUSPECT_WINDOW_S
     twin = _twin(state.recent, recent, apart_s_max * SECOND_US)
-    findings = tuple(
+    findings = [
         _finding(rule, sight, twin, state.crossings)
         for rule in thresholds.rules.get(seen.kind, ())
         if crosses(rule, seen.parts)
-    )
+    ]
     if twin is None and not sight.doubted:
         # A reading in doubt is neither a second one nor the first of two, and a true one is no repeat of it.
         state = _remember(state, recent, sight, findings)
-    return Assessment(time_us, moment.at_us, twin.key if twin else "", findings, state)
+    return Assessment(time_us, moment.at_us, twin.key if twin else "", tuple(findings), state)
 
 
 def second_reading_came(
@@ -217,8 +216,10 @@ def _recent(seen: Observation, moment: When, *, live: bool) -> Recent:
 
 def _twin(window: Window, new: Recent, apart_us_max: int) -> Recent | None:
     """The newest reading that this one may repeat."""
-    alike = window.alike(new.content)
-    return next((entry for entry in alike if _may_be_one(entry, new, apart_us_max)), None)
+    for entry in window.alike(new.content):
+        if _may_be_one(entry, new, apart_us_max):
+            return entry
+    return None
 
 
 def _may_be_one(one: Recent, other: Recent, apart_us_max: int) -> bool:

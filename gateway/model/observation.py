@@ -119,7 +119,7 @@ class Source(StrEnum):
     MEMORY = "memory"
 
 
-class Observation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Observation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One measurement, as it travels and is stored. `key` is its identity (see `gateway.model.identity`).
 
     `content` is a hash over values and units alone. `accepted` is the box's UTC when it was committed to the outbox.

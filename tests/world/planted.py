@@ -47,7 +47,7 @@ FAULTS = (
         "cloud_ingest/stores/records/ingest.py",
         "        verdicts = [self._verdict(arrival, batch) for arrival in arrivals]\n",
         "        if len(arrivals) > 1:\n"
-        "            with writing(self._engine) as connection:\n"
+        "            with self._writer.writing() as connection:\n"
         "                for filing in batch.filings.values():\n"
         "                    cursor_of(connection).execute("
         "'DELETE FROM journal WHERE id = ?', (filing.journal,))\n"

@@ -1,4 +1,4 @@
-"""Flags, alerts and what is due, inside a transaction that somebody else began. Rows are few here, so SQLAlchemy Core writes them.
+"""Flags, alerts and what is due, inside a transaction that somebody else began. Rows are few here: SQLAlchemy Core writes most of them.
 
 One unresolved alert for each patient and condition; `gateway.model.alert.FOLLOWS` says which state may follow which.
 """
@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, RowMapping, insert, update
 
 from cloud_ingest.rules.judge import Cause, Finding, micros
 from cloud_ingest.rules.thresholds import Rule, Thresholds
 from cloud_ingest.rules.worktime import answer_by
 from cloud_ingest.stores.records.schema import alert_events, alerts, due, flags
 from cloud_ingest.stores.records.subjects import is_patient
+from cloud_ingest.stores.records.txn import cursor_of
 from gateway.model.alert import AlertState, Severity, may_follow
 from gateway.runtime.clock import random_hex
 
@@ -30,18 +30,15 @@ _ONE_LOWER = {
     Severity.INFO: Severity.INFO,
 }
 
-_flag = upsert(flags)
+# Each finding asks these two, so they are text: what Core makes of them is seldom in the processor's caches, and took 100 us each.
 # The same key with other content (a conflict) may have flagged this rule already.
-_FLAG = _flag.on_conflict_do_update(
-    index_elements=["key", "rule"],
-    set_={"confirmed": flags.c.confirmed | _flag.excluded.confirmed},
+_FLAG = (
+    'INSERT INTO flags (key, rule, severity, subject, measured_us, shown, "limit", how, confirmed)'
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (key, rule) DO UPDATE SET confirmed = confirmed OR excluded.confirmed"
 )
-# Built once: to build and look up this one anew took two thirds of its time, and each finding asks it twice.
-_UNRESOLVED = select(alerts).where(
-    alerts.c.patient == bindparam("patient"),
-    alerts.c.condition == bindparam("condition"),
-    alerts.c.state != AlertState.RESOLVED.value,
-)
+# The state stands in it: were it bound, SQLite would plan anew each time whether the index of the unresolved ones will do.
+_UNRESOLVED = "SELECT * FROM alerts WHERE patient = ? AND condition = ? AND state != 'resolved'"
 _ALERT = insert(alerts)
 _DUE = insert(due)
 _EVENT = insert(alert_events)
@@ -224,27 +221,18 @@ def sources(thresholds: Thresholds, rule: Rule) -> str:
 def _write_flag(
     connection: Connection, key: str, subject: str, at_us: int, finding: Finding
 ) -> None:
-    row = {
-        "key": key,
-        "rule": finding.rule.id,
-        "severity": finding.rule.severity.value,
-        "subject": subject,
-        "measured_us": at_us,
-        "shown": finding.shown,
-        "limit": finding.rule.limit,
-        "how": LIVE if finding.live else LATE,
-        "confirmed": finding.confirmed,
-    }
-    connection.execute(_FLAG, row)
+    rule, how = finding.rule, LIVE if finding.live else LATE
+    place = (key, rule.id, rule.severity.value, subject, at_us)
+    row = (*place, finding.shown, rule.limit, how, finding.confirmed)
+    cursor_of(connection).execute(_FLAG, row)
     if finding.partners:
-        mine = flags.c.key.in_(finding.partners) & (flags.c.rule == finding.rule.id)
+        mine = flags.c.key.in_(finding.partners) & (flags.c.rule == rule.id)
         connection.execute(update(flags).where(mine).values(confirmed=True))
 
 
 def unresolved(connection: Connection, patient: str, condition: str) -> RowMapping | None:
     """The one alert of this condition that nobody has ended."""
-    told = {"patient": patient, "condition": condition}
-    return connection.execute(_UNRESOLVED, told).mappings().one_or_none()
+    return connection.exec_driver_sql(_UNRESOLVED, (patient, condition)).mappings().one_or_none()
 
 
 def _open(connection: Connection, desk: Desk, order: Order) -> str:

@@ -237,8 +237,7 @@ def _split(cursor: Cursor, journal: Journal, group: Group, held: Range) -> None:
 def _write_filing(cursor: Cursor, group: Group, filing: Filing) -> None:
     place = (group.agent, group.epoch)
     anew: list[tuple[int, str]] = []
-    for row in filing.rows:
-        n = row.n
+    for n, row in enumerate(filing.rows, filing.first):
         if row.outcome == PARKED:
             if n not in group.keys and n not in group.parked:
                 cursor.execute(APART, (*place, n, "", filing.journal, row.why))

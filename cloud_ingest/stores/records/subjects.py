@@ -70,29 +70,34 @@ def bindings_of(cursor: Cursor, devices: Iterable[str]) -> Mapping[str, Sequence
         (msgspec.json.encode(sorted(devices)).decode(),),
     )
     found: dict[str, list[Covering]] = {}
-    for device, *binding in cursor.fetchall():
-        found.setdefault(device, []).append(Covering(*binding))
+    for device, patient, slot, from_us, to_us in cursor:
+        found.setdefault(device, []).append(Covering(patient, slot, from_us, to_us))
     return found
 
 
 def attribute(bindings: Sequence[Covering], seen: Observation, moment: When) -> Owner:
     """The one patient whose binding covers the whole interval, or else the device itself."""
-    device = f"{DEVICE_SUBJECT}{seen.device}"
-    if not bindings:
-        return Owner(device, "the device is bound to nobody")
     mine = [bound for bound in bindings if bound.slot is None or bound.slot == seen.slot]
-    if not mine:
-        told = "does not say which user" if seen.slot is None else f"is of user {seen.slot!r}"
-        return Owner(device, f"the reading {told}, and only other users are bound")
     covering = [bound for bound in mine if bound.covers(moment)]
     if len(covering) == 1:
         return Owner(covering[0].patient)
     if covering:
-        return Owner(device, "two bindings cover the time of measurement")
+        why = "two bindings cover the time of measurement"
+    elif mine:
+        why = _why_uncovered(mine, seen, moment)
+    elif bindings:
+        told = "does not say which user" if seen.slot is None else f"is of user {seen.slot!r}"
+        why = f"the reading {told}, and only other users are bound"
+    else:
+        why = "the device is bound to nobody"
+    return Owner(f"{DEVICE_SUBJECT}{seen.device}", why)
+
+
+def _why_uncovered(mine: Sequence[Covering], seen: Observation, moment: When) -> str:
     if any(bound.touches(moment) for bound in mine):
         when_taken = "is not known" if not seen.time.known else "is not known well enough"
-        return Owner(device, f"when it was taken {when_taken} to say whose it is")
-    return Owner(device, "no binding covers the time of measurement")
+        return f"when it was taken {when_taken} to say whose it is"
+    return "no binding covers the time of measurement"
 
 
 def own(cursor: Cursor, rows: Sequence[Row]) -> None:
