@@ -3,7 +3,9 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -27,11 +29,16 @@ def judged(house: House, console: Console) -> tuple[list[Finding], str]:
 
 
 def device_ids(house: House) -> dict[str, str]:
-    """Serial number -> device id, as `vitalgate edge status --json` tells.
+    """Serial number -> device id, as `vitalgate edge status --json` tells."""
+    told = processes.say("edge", "status", "--settings", str(house.edge), "--json")
+    return ids_in(json.loads(told), house)
+
+
+def ids_in(status: Mapping[str, Any], house: House) -> dict[str, str]:
+    """Serial number -> device id in a status.
 
     A device that states no serial number is known by its place, and called as the ward calls it.
     """
-    status = json.loads(processes.say("edge", "status", "--settings", str(house.edge), "--json"))
     called = {device.place: device.serial for device in devices(house.ward)}
     return {
         device["serial"] or called[device["place"]]: device["device"]

@@ -1,10 +1,11 @@
 """The product's processes, started, killed and started again, as an operator and a power cut would."""
 
-import json
 import os
+import socket
 import sqlite3
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from demo import broker, people, processes
 from demo.console import Console
 from demo.findings import Finding
 from demo.house import AGENT, TENANT, ZONE, House
-from demo.judge import device_ids, judged, link
+from demo.judge import ids_in, judged, link
 from demo.processes import DemoError, Processes, free_port
 from demo.truth import Truth, devices, radio, read
+from tests.standing import standing
+from tests.whole.wheel import Built, built
 
 LOOK_S = 0.2
 
@@ -88,9 +91,20 @@ class Whole:
         self.until("the console", self.console_answers, 60)
 
     def console_answers(self) -> bool:
+        # A link is made by a process that takes long to start: not before there is something to enter.
+        if not self.console_listens():
+            return False
         try:
             self.console()
         except (DemoError, httpx.HTTPError):
+            return False
+        return True
+
+    def console_listens(self) -> bool:
+        told = tomllib.loads(self.house.cloud.read_text())["console"]
+        try:
+            socket.create_connection((told["host"], told["port"]), LOOK_S).close()
+        except OSError:
             return False
         return True
 
@@ -111,14 +125,13 @@ class Whole:
             self._console = None
 
     def ids(self) -> dict[str, str]:
-        try:
-            return device_ids(self.house)
-        except (DemoError, json.JSONDecodeError):
-            return {}
+        return ids_in(standing(self.house.edge) or {"devices": []}, self.house)
 
     def status(self) -> dict[str, Any]:
-        told = processes.say("edge", "status", "--settings", str(self.house.edge), "--json")
-        return dict(json.loads(told))
+        told = standing(self.house.edge)
+        if told is None:
+            raise DemoError("the box has no outbox yet")
+        return told
 
     def spoken_status(self) -> str:
         return processes.say("edge", "status", "--settings", str(self.house.edge))
@@ -175,3 +188,10 @@ def whole(tmp_path: Path) -> Iterator[Whole]:
         one = Whole(tmp_path, running)
         yield one
         one.leave()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Our wheel and an environment with it: made by the first worker that asks, for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    return built((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "wheel")
