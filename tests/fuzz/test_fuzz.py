@@ -1,5 +1,6 @@
 """A short round of fuzzing over every driver that is installed, and that the fuzzer finds something, says it in small, and gets behind a checksum."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -155,5 +156,6 @@ def test_each_engine_runs_for_a_moment(engine: str, tmp_path: Path) -> None:
         )
 
     assert ran.returncode == 0, log.read_text()
-    assert "beurer.bm: 1 of 1 s" in ran.stdout
+    # A visit that was begun is ended: on a busy machine that is a second more.
+    assert re.search(r"^beurer\.bm: \d+ of 1 s, [1-9]", ran.stdout, re.MULTILINE)
     assert "altered of" in ran.stdout

@@ -1,6 +1,7 @@
 """The serial link on a real pty: bytes both ways, an unplugged cable, a port that is absent or taken."""
 
 import asyncio
+import contextlib
 import os
 import tty
 from collections.abc import AsyncIterator, Callable
@@ -41,7 +42,9 @@ class Cable:
             while len(heard) < count:
                 await ready.wait()
                 ready.clear()
-                heard += os.read(self._master, 65536)
+                # The loop may have looked once more before what it saw was read.
+                with contextlib.suppress(BlockingIOError):
+                    heard += os.read(self._master, 65536)
         finally:
             asyncio.get_running_loop().remove_reader(self._master)
         return heard
