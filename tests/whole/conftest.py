@@ -1,11 +1,9 @@
 """The product's processes, started, killed and started again, as an operator and a power cut would."""
 
 import os
-import socket
 import sqlite3
 import subprocess
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,10 @@ from demo import broker, people, processes
 from demo.console import Console
 from demo.findings import Finding
 from demo.house import AGENT, TENANT, ZONE, House
-from demo.judge import ids_in, judged, link
+from demo.judge import device_ids, judged, link
 from demo.processes import DemoError, Processes, free_port
 from demo.truth import Truth, devices, radio, read
-from tests.standing import standing
+from tests.commands import say, standing
 from tests.whole.wheel import Built, built
 
 LOOK_S = 0.2
@@ -82,7 +80,7 @@ class Whole:
     def bind_everybody(self) -> None:
         """One patient for each device that the agent has met."""
         self.house.write_cloud(self.port, free_port())
-        assert list(people.bind_everybody(self.house))
+        assert list(people.bind_everybody(self.house, say))
 
     def start_cloud(self) -> None:
         command = (processes.vitalgate(), "ingest", "run", "--settings", str(self.house.cloud))
@@ -91,27 +89,16 @@ class Whole:
         self.until("the console", self.console_answers, 60)
 
     def console_answers(self) -> bool:
-        # A link is made by a process that takes long to start: not before there is something to enter.
-        if not self.console_listens():
-            return False
         try:
             self.console()
         except (DemoError, httpx.HTTPError):
             return False
         return True
 
-    def console_listens(self) -> bool:
-        told = tomllib.loads(self.house.cloud.read_text())["console"]
-        try:
-            socket.create_connection((told["host"], told["port"]), LOOK_S).close()
-        except OSError:
-            return False
-        return True
-
     def console(self) -> Console:
         """A session; made anew after the ingester was killed."""
         if self._console is None:
-            self._console = Console(link(self.house))
+            self._console = Console(link(self.house, say))
         try:
             self._console.alerts()
         except httpx.HTTPError:
@@ -125,13 +112,13 @@ class Whole:
             self._console = None
 
     def ids(self) -> dict[str, str]:
-        return ids_in(standing(self.house.edge) or {"devices": []}, self.house)
+        try:
+            return device_ids(self.house, say)
+        except DemoError:
+            return {}
 
     def status(self) -> dict[str, Any]:
-        told = standing(self.house.edge)
-        if told is None:
-            raise DemoError("the box has no outbox yet")
-        return told
+        return standing(self.house.edge)
 
     def spoken_status(self) -> str:
         return processes.say("edge", "status", "--settings", str(self.house.edge))
@@ -152,7 +139,7 @@ class Whole:
         return self.console().readings()
 
     def judge(self) -> list[Finding]:
-        return judged(self.house, self.console())[0]
+        return judged(self.house, self.console(), say)[0]
 
     def arrived(self, within_s: float = 120) -> None:
         """Wait until the ward has measured all, and all of it is in the series."""

@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
+from demo.processes import DemoError
 from drivers.sim.world.serial_port import VirtualSerialPort
 from drivers.vendor.onetouch_ultra2.sim import Ultra2Peer, record
 from gateway.model.quantity import Quantity
-from tests.standing import standing
+from tests.commands import standing
 
 ACME = Path(__file__).resolve().parents[1] / "fixtures" / "acme-health"
 PATIENCE_S = 60.0
@@ -169,7 +170,8 @@ class Box:
             async with asyncio.timeout(PATIENCE_S):
                 while not told or not wanted(told):
                     await asyncio.sleep(LOOK_EVERY_S)
-                    told = by_profile(standing(self.settings))
+                    with contextlib.suppress(DemoError):
+                        told = by_profile(standing(self.settings))
                     if told and wanted(told):
                         told = by_profile(await self.status())
         except TimeoutError:
@@ -189,8 +191,8 @@ class Box:
         return process
 
 
-def by_profile(status: Json | None) -> dict[str, Json]:
-    return {line["profile"]: line for line in (status or {}).get("devices", ())}
+def by_profile(status: Json) -> dict[str, Json]:
+    return {line["profile"]: line for line in status.get("devices", ())}
 
 
 def now() -> datetime:
