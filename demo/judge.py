@@ -11,27 +11,27 @@ from demo import processes
 from demo.console import Console
 from demo.findings import Finding, reconcile, summary
 from demo.house import House
-from demo.processes import DemoError, Processes
+from demo.processes import DemoError, Processes, Say
 from demo.truth import devices, read
 
 SERVE_S = 60.0
 FINDINGS_SHOWN = 50
 
 
-def judged(house: House, console: Console) -> tuple[list[Finding], str]:
+def judged(house: House, console: Console, say: Say = processes.say) -> tuple[list[Finding], str]:
     """What is wrong, and how much was compared."""
     truth = read(house.ward)
     readings, alerts = console.readings(), console.alerts()
-    found = reconcile(truth.measured, device_ids(house), readings, alerts)
+    found = reconcile(truth.measured, device_ids(house, say), readings, alerts)
     return found, summary(truth.measured, readings, alerts)
 
 
-def device_ids(house: House) -> dict[str, str]:
+def device_ids(house: House, say: Say = processes.say) -> dict[str, str]:
     """Serial number -> device id, as `vitalgate edge status --json` tells.
 
     A device that states no serial number is known by its place, and called as the ward calls it.
     """
-    status = json.loads(processes.say("edge", "status", "--settings", str(house.edge), "--json"))
+    status = json.loads(say("edge", "status", "--settings", str(house.edge), "--json"))
     called = {device.place: device.serial for device in devices(house.ward)}
     return {
         device["serial"] or called[device["place"]]: device["device"]
@@ -55,9 +55,9 @@ def tell(found: list[Finding], compared: str) -> int:
     return 1 if found else 0
 
 
-def link(house: House) -> str:
+def link(house: House, say: Say = processes.say) -> str:
     """A fresh one-time link to a running console."""
-    told = processes.say("ingest", "link", "--settings", str(house.cloud))
+    told = say("ingest", "link", "--settings", str(house.cloud))
     return next(word for word in told.split() if word.startswith("http"))
 
 

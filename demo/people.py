@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from demo import processes
 from demo.house import House
 from demo.judge import device_ids
+from demo.processes import Say
 from demo.truth import devices
 
 PEOPLE = (
@@ -27,13 +28,13 @@ CONDITIONS = {
 }
 
 
-def bind_everybody(house: House) -> Iterator[tuple[str, str]]:
+def bind_everybody(house: House, say: Say = processes.say) -> Iterator[tuple[str, str]]:
     """One person for each device that the agent has met; gives (name, serial number) as each is bound."""
     settings = ("--settings", str(house.cloud))
     kinds = {device.serial: device.kind for device in devices(house.ward)}
-    for number, (serial, device) in enumerate(sorted(device_ids(house).items())):
+    for number, (serial, device) in enumerate(sorted(device_ids(house, say).items())):
         name, born = PEOPLE[number % len(PEOPLE)]
         about = ("--name", name, "--born", born, "--condition", CONDITIONS[kinds[serial]])
-        patient = processes.say("record", "patient", "add", *about, *settings).split()[0]
-        processes.say("record", "patient", "bind", patient, device, "--from", "always", *settings)
+        patient = say("record", "patient", "add", *about, *settings).split()[0]
+        say("record", "patient", "bind", patient, device, "--from", "always", *settings)
         yield name, serial

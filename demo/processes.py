@@ -14,6 +14,7 @@ from typing import Self
 
 END_S = 10.0
 LOOK_EVERY_S = 0.1
+Say = Callable[..., str]  # runs a command of the product, word by word; gives what it printed
 
 
 class DemoError(RuntimeError):

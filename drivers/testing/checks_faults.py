@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
+from drivers.testing.between import Between
 from drivers.testing.case import (
     Bench,
     Case,
@@ -19,7 +20,7 @@ from drivers.testing.case import (
     unlike,
 )
 from drivers.testing.shrink import Recorded, in_words, raised, smallest
-from drivers.testing.subject import Act, Specimen
+from drivers.testing.subject import Specimen
 from drivers.testing.visiting import Bend, Mishap, Went, as_it_came
 from gateway.contract.session import Read, Received, Refused, Subscribe, Write
 from gateway.contract.visit import Ending
@@ -142,14 +143,8 @@ def silence_ends(case: Case) -> Trials:
                 yield Trial(f"packet {number + 1} comes {late_s:g} s late{told}", why)
 
 
-class _Joined:
+class _Joined(Between):
     """What it says to one command comes in one piece."""
-
-    def __init__(self, inner: Specimen) -> None:
-        self._inner = inner
-
-    def speak(self) -> Iterable[Received]:
-        return self._inner.speak()
 
     def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
         joined: dict[str, Received] = {}
@@ -163,30 +158,14 @@ class _Joined:
             )
         yield from joined.values()
 
-    def delivered(self, told: Received) -> None:
-        self._inner.delivered(told)
 
-    def hung_up(self) -> None:
-        self._inner.hung_up()
-
-    def measure(self, act: Act) -> None:
-        self._inner.measure(act)
-
-    def reset_battery(self) -> None:
-        self._inner.reset_battery()
-
-    @property
-    def remembered(self) -> int:
-        return self._inner.remembered
-
-
-class Babbler(_Joined):
+class Babbler(Between):
     """Says garbage, refuses, repeats itself, and now and then says what is right."""
 
     def __init__(self, inner: Specimen, rng: Random, channels: Sequence[str], octets: int) -> None:
         """`rng` decides all of it; garbage has up to so many octets."""
         super().__init__(inner)
-        self._inner, self._rng, self._channels, self._octets = inner, rng, channels, octets
+        self._rng, self._channels, self._octets = rng, channels, octets
 
     def speak(self) -> Iterable[Received]:
         """What it says by itself, and garbage."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
 
+from drivers.testing.between import Between
 from drivers.testing.case import (
     Bench,
     Case,
@@ -22,7 +23,7 @@ from drivers.testing.case import (
 )
 from drivers.testing.checks_faults import SERIAL
 from drivers.testing.checks_memory import unnamed
-from drivers.testing.subject import Act, Specimen
+from drivers.testing.subject import Specimen
 from drivers.testing.summaries import SUMMARY, misled, shown_by
 from drivers.testing.torn import Tearing, is_part
 from drivers.testing.visiting import Bend, Mishap, Went, as_it_came
@@ -55,7 +56,7 @@ def mutations_lose_nothing(case: Case) -> Trials:
             bench = filled(case, manner)
             between = stands_between(bench.specimen)
             went = bench.visit(mishap, between)
-            if isinstance(between, _Between) and not between.came_to_it:
+            if isinstance(between, _Meddler) and not between.came_to_it:
                 continue
             yield Trial(f"{label}{told}", _why(bench, went, undisturbed))
     for name, capture in case.captures.items():
@@ -132,37 +133,15 @@ def _altered(number: int, data: bytes) -> Bend:
     return lambda n, packet: (replace(packet, at=0.0, data=data if n == number else packet.data),)
 
 
-class _Between:
-    """Stands between the device and the link. `came_to_it`: whether there was anything to do."""
+class _Meddler(Between):
+    """Does one thing to what passes. `came_to_it`: whether there was anything to do it to."""
 
     def __init__(self, inner: Specimen) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self.came_to_it = False
 
-    def speak(self) -> Iterable[Received]:
-        return self._inner.speak()
 
-    def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
-        return self._inner.hear(command)
-
-    def delivered(self, told: Received) -> None:
-        self._inner.delivered(told)
-
-    def hung_up(self) -> None:
-        self._inner.hung_up()
-
-    def measure(self, act: Act) -> None:
-        self._inner.measure(act)
-
-    def reset_battery(self) -> None:
-        self._inner.reset_battery()
-
-    @property
-    def remembered(self) -> int:
-        return self._inner.remembered
-
-
-class _Swaps(_Between):
+class _Swaps(_Meddler):
     """Two packets of one answer in the wrong order."""
 
     def __init__(self, inner: Specimen, number: int) -> None:
@@ -191,7 +170,7 @@ class _Swaps(_Between):
         return place if found else None
 
 
-class _Refuses(_Between):
+class _Refuses(_Meddler):
     """One question that the device will not answer."""
 
     def __init__(self, inner: Specimen, number: int, code: int) -> None:

@@ -156,5 +156,6 @@ def test_each_engine_runs_for_a_moment(engine: str, tmp_path: Path) -> None:
         )
 
     assert ran.returncode == 0, log.read_text()
-    assert re.search(r"beurer\.bm: \d+ of 1 s", ran.stdout)
+    # A visit that was begun is ended: on a busy machine that is a second more.
+    assert re.search(r"^beurer\.bm: \d+ of 1 s, [1-9]", ran.stdout, re.MULTILINE)
     assert "altered of" in ran.stdout

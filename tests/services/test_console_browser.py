@@ -1,9 +1,7 @@
 """The console in a real browser: live rows, rows that stay put, keys, acknowledging, a lost line, narrow screens."""
 
 import asyncio
-import importlib.util
 import statistics
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +14,7 @@ from cloud_ingest.console.serve import Server
 from cloud_ingest.console.web import build
 from cloud_ingest.live import Live, News
 from cloud_ingest.settings import Settings
-
-_source = Path(__file__).parents[1] / "unit" / "cloud_ingest" / "console_ward.py"
-_spec = importlib.util.spec_from_file_location("console_ward", _source)
-assert _spec
-assert _spec.loader
-w = sys.modules.setdefault("console_ward", importlib.util.module_from_spec(_spec))
-_spec.loader.exec_module(w)
+from tests.unit.cloud_ingest import console_ward as w
 
 pytestmark = pytest.mark.services
 CHROMIUM = "/usr/bin/chromium"
@@ -40,7 +32,7 @@ ROW_MS_MAX = 1_000  # from "an alert was committed" to the row in the page, on a
 
 @dataclass
 class Site:
-    ward: "w.Ward"
+    ward: w.Ward
     live: Live
     server: Server
     port: int

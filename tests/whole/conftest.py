@@ -1,6 +1,5 @@
 """The product's processes, started, killed and started again, as an operator and a power cut would."""
 
-import json
 import os
 import sqlite3
 import subprocess
@@ -19,6 +18,8 @@ from demo.house import AGENT, TENANT, ZONE, House
 from demo.judge import device_ids, judged, link
 from demo.processes import DemoError, Processes, free_port
 from demo.truth import Truth, devices, radio, read
+from tests.commands import say, standing
+from tests.whole.wheel import Built, built
 
 LOOK_S = 0.2
 
@@ -79,7 +80,7 @@ class Whole:
     def bind_everybody(self) -> None:
         """One patient for each device that the agent has met."""
         self.house.write_cloud(self.port, free_port())
-        assert list(people.bind_everybody(self.house))
+        assert list(people.bind_everybody(self.house, say))
 
     def start_cloud(self) -> None:
         command = (processes.vitalgate(), "ingest", "run", "--settings", str(self.house.cloud))
@@ -97,7 +98,7 @@ class Whole:
     def console(self) -> Console:
         """A session; made anew after the ingester was killed."""
         if self._console is None:
-            self._console = Console(link(self.house))
+            self._console = Console(link(self.house, say))
         try:
             self._console.alerts()
         except httpx.HTTPError:
@@ -112,13 +113,12 @@ class Whole:
 
     def ids(self) -> dict[str, str]:
         try:
-            return device_ids(self.house)
-        except (DemoError, json.JSONDecodeError):
+            return device_ids(self.house, say)
+        except DemoError:
             return {}
 
     def status(self) -> dict[str, Any]:
-        told = processes.say("edge", "status", "--settings", str(self.house.edge), "--json")
-        return dict(json.loads(told))
+        return standing(self.house.edge)
 
     def spoken_status(self) -> str:
         return processes.say("edge", "status", "--settings", str(self.house.edge))
@@ -139,7 +139,7 @@ class Whole:
         return self.console().readings()
 
     def judge(self) -> list[Finding]:
-        return judged(self.house, self.console())[0]
+        return judged(self.house, self.console(), say)[0]
 
     def arrived(self, within_s: float = 120) -> None:
         """Wait until the ward has measured all, and all of it is in the series."""
@@ -175,3 +175,10 @@ def whole(tmp_path: Path) -> Iterator[Whole]:
         one = Whole(tmp_path, running)
         yield one
         one.leave()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Our wheel and an environment with it: made by the first worker that asks, for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    return built((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "wheel")

@@ -17,12 +17,15 @@ from typing import Any
 
 import pytest
 
+from demo.processes import DemoError
 from drivers.sim.world.serial_port import VirtualSerialPort
 from drivers.vendor.onetouch_ultra2.sim import Ultra2Peer, record
 from gateway.model.quantity import Quantity
+from tests.commands import standing
 
 ACME = Path(__file__).resolve().parents[1] / "fixtures" / "acme-health"
 PATIENCE_S = 60.0
+LOOK_EVERY_S = 0.2
 ALIVE_S = 4.0  # without a sign of life the service manager ends the agent
 START_S = 15.0  # for the first one
 
@@ -161,13 +164,16 @@ class Box:
         return json.loads(told) if process.returncode == 0 else {}
 
     async def until(self, wanted: Callable[[dict[str, Json]], object]) -> dict[str, Json]:
-        """Devices by profile, once they are as wanted."""
+        """Devices by profile, once the command says that they are as wanted."""
         told: dict[str, Json] = {}
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while not told or not wanted(told):
-                    status = await self.status()
-                    told = {line["profile"]: line for line in status.get("devices", ())}
+                    await asyncio.sleep(LOOK_EVERY_S)
+                    with contextlib.suppress(DemoError):
+                        told = by_profile(standing(self.settings))
+                    if told and wanted(told):
+                        told = by_profile(await self.status())
         except TimeoutError:
             raise AssertionError(f"the last status was {json.dumps(told, indent=1)}") from None
         return told
@@ -183,6 +189,10 @@ class Box:
         )
         self._stack.push_async_callback(end, process)
         return process
+
+
+def by_profile(status: Json) -> dict[str, Json]:
+    return {line["profile"]: line for line in status.get("devices", ())}
 
 
 def now() -> datetime:

@@ -4,13 +4,12 @@ import json
 import re
 import shlex
 import subprocess
-import venv
 from pathlib import Path
 
 import pytest
 
 from drivers.scaffold.writing import Shape
-from tests.whole.test_vendor_from_outside import PATIENCE_S, ROOT, SDIST, copy_of_ours, done, run
+from tests.whole.wheel import PATIENCE_S, ROOT, Built, done, run
 
 PAGE = ROOT / "docs" / "how-to" / "write-a-driver.md"
 # What this laptop has already, has not (a device), or would have to record first.
@@ -38,20 +37,9 @@ class Laptop:
 
 
 @pytest.fixture(scope="module")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Laptop:
+def laptop(wheel: Built, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
     home = tmp_path_factory.mktemp("laptop")
-    build = str(home / "build" / "bin" / "python")
-    venv.create(home / "build", with_pip=True, symlinks=True)
-    wants = next(
-        line for line in (ROOT / "pyproject.toml").read_text().splitlines() if "requires" in line
-    )
-    done(home, build, "-m", "pip", "install", "-q", wants.split('"')[1])
-    name = done(copy_of_ours(home / "ours"), build, "-c", SDIST, str(home)).split()[-1]
-    wheel = (build, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "dist")
-    done(home, *wheel, str(home / name))
-    (ours,) = (home / "dist").glob("vitalgate-*.whl")
-    venv.create(home / "env", with_pip=True, symlinks=True)
-    done(home, str(home / "env" / "bin" / "pip"), "install", "-q", str(ours))
+    wheel.environment(home / "env")
     return Laptop(home)
 
 
@@ -61,8 +49,10 @@ def packages(laptop: Laptop) -> Laptop:
     for shape in Shape:
         told = laptop.vitalgate(laptop.home, "driver", "new", f"newcomer.{shape}", "--shape", shape)
         assert told.returncode == 0, told.stderr
-        package = laptop.home / f"newcomer-{shape}"
-        done(package, laptop.tool("pip"), "install", "-q", "-e", ".[test]")
+    wanted = [
+        word for shape in Shape for word in ("-e", f"{laptop.home / f'newcomer-{shape}'}[test]")
+    ]
+    done(laptop.home, laptop.tool("pip"), "install", "-q", *wanted)
     return laptop
 
 

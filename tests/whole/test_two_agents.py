@@ -1,12 +1,12 @@
 """The same measurement by more than one way: two boxes, a replayed envelope, another cut. Stored once, one alert."""
 
-import json
 import shutil
 
 import pytest
 
 from demo import people, processes
 from demo.house import AGENT
+from tests.commands import say, standing
 from tests.whole.hands import DEVICE, Client, body, envelope, pressure
 
 OTHER = "box-2"
@@ -148,16 +148,16 @@ def test_whose_a_reading_is_follows_from_when_it_was_taken(whole) -> None:
         "again": None,
     }
     assert whole.console().alerts() == []
-    waiting = processes.say("record", "reading", "unassigned", *settings(whole))
+    waiting = say("record", "reading", "unassigned", *settings(whole))
     for name in ("between", "across the end", "of another device", "again"):
         assert told[name]["key"] in waiting, name
 
     for name in ("of another device", "again"):
-        processes.say("record", "reading", "assign", told[name]["key"], late, *settings(whole))
+        say("record", "reading", "assign", told[name]["key"], late, *settings(whole))
     alerts = whole.console().alerts()
     assert [(one["patient"], one["condition"]) for one in alerts] == [(late, "BP-CRISIS")]
     with pytest.raises(processes.DemoError, match=told["again"]["key"]):
-        processes.say("record", "reading", "assign", told["again"]["key"], early, *settings(whole))
+        say("record", "reading", "assign", told["again"]["key"], early, *settings(whole))
     client.close()
 
 
@@ -176,11 +176,11 @@ def settings(whole) -> tuple[str, str]:
 
 
 def add_patient(whole, name: str) -> str:
-    return processes.say("record", "patient", "add", "--name", name, *settings(whole)).split()[0]
+    return say("record", "patient", "add", "--name", name, *settings(whole)).split()[0]
 
 
 def bind(whole, patient: str, *span: str) -> None:
-    processes.say("record", "patient", "bind", patient, DEVICE, *span, *settings(whole))
+    say("record", "patient", "bind", patient, DEVICE, *span, *settings(whole))
 
 
 def hours_ago(hours: float) -> str:
@@ -211,8 +211,7 @@ def other_settings(whole):
 
 
 def other_status(whole) -> dict:
-    told = processes.say("edge", "status", "--settings", str(other_settings(whole)), "--json")
-    return json.loads(told)
+    return standing(other_settings(whole))
 
 
 def duplicates(whole) -> int:

@@ -4,22 +4,19 @@ import ast
 import base64
 import csv
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
-import venv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.whole.wheel import PATIENCE_S, ROOT, Built, done, run
+
 ACME = ROOT / "tests" / "fixtures" / "acme-health"
 PACKAGES = ("gateway", "drivers", "device_profiles", "edge", "cloud_ingest")
-SDIST = "import setuptools.build_meta as b, sys; print(b.build_sdist(sys.argv[1]))"
-PATIENCE_S = 400
 
 
 @dataclass
@@ -27,8 +24,7 @@ class Vendor:
     """An environment with our wheel and the vendor's, and where both were built."""
 
     home: Path
-    sdist: Path
-    ours: Path
+    ours: Built
     theirs: Path
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -40,64 +36,16 @@ class Vendor:
         return done.stdout
 
 
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    # Only what a vendor has: neither the checkout nor this test's environment.
-    kept = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME", "SSL_CERT_FILE")
-    surroundings = {
-        name: value
-        for name, value in os.environ.items()
-        if name in kept or name.startswith("PIP_") or name.lower().endswith("_proxy")
-    }
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=surroundings | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-
-
-def done(folder: Path, *command: str) -> str:
-    told = run(folder, *command)
-    assert told.returncode == 0, f"{command}\n{told.stdout[-3000:]}\n{told.stderr[-3000:]}"
-    return told.stdout
-
-
-def copy_of_ours(folder: Path) -> Path:
-    """What is in the repository, built where nothing of the checkout can help."""
-    told = done(ROOT, "git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard")
-    for name in told.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def vendor(tmp_path_factory: pytest.TempPathFactory) -> Vendor:
+def vendor(wheel: Built, tmp_path_factory: pytest.TempPathFactory) -> Vendor:
     home = tmp_path_factory.mktemp("vendor")
-    python = str(home / "build" / "bin" / "python")
-    venv.create(home / "build", with_pip=True, symlinks=True)
-    wants = next(
-        line for line in (ROOT / "pyproject.toml").read_text().splitlines() if "requires" in line
-    )
-    done(home, python, "-m", "pip", "install", "-q", wants.split('"')[1])
-    ours = copy_of_ours(home / "ours")
-    name = done(ours, python, "-c", SDIST, str(home)).split()[-1]
     shutil.copytree(
         ACME, home / "acme", ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__")
     )
-    wheel = (python, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "dist")
-    done(home, *wheel, str(home / name))
-    done(home, *wheel, str(home / "acme"))
-    (mine,) = (home / "dist").glob("vitalgate-*.whl")
-    (theirs,) = (home / "dist").glob("acme_health-*.whl")
-    venv.create(home / "env", with_pip=True, symlinks=True)
-    pip = str(home / "env" / "bin" / "pip")
-    done(home, pip, "install", "-q", str(mine), str(theirs))
-    return Vendor(home, home / name, mine, theirs)
+    theirs = wheel.another(home / "acme", home / "dist")
+    wheel.environment(home / "env")
+    done(home, str(home / "env" / "bin" / "pip"), "install", "-q", str(theirs))
+    return Vendor(home, wheel, theirs)
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_S)]
@@ -121,12 +69,12 @@ def test_the_vendors_package_imports_the_sdk_alone() -> None:
 
 
 def test_our_wheel_holds_every_file_of_our_packages_and_no_test(vendor: Vendor) -> None:
-    with zipfile.ZipFile(vendor.ours) as wheel:
+    with zipfile.ZipFile(vendor.ours.wheel) as wheel:
         inside = {name for name in wheel.namelist() if ".dist-info/" not in name}
     ours = {
-        str(path.relative_to(vendor.home / "ours"))
+        str(path.relative_to(vendor.ours.sources))
         for package in PACKAGES
-        for path in (vendor.home / "ours" / package).rglob("*")
+        for path in (vendor.ours.sources / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -77,17 +77,6 @@ async def on_air(
         yield device
     finally:
         await device.close()
-
-
-@pytest.fixture
-async def air() -> Air:
-    return Air()
-
-
-@pytest.fixture
-async def address(air: Air) -> AsyncIterator[str]:
-    async with serve_radio(air) as address:
-        yield address
 
 
 async def find() -> BLEDevice:

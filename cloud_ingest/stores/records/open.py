@@ -78,7 +78,7 @@ class Writer:
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
-        """As `writing`. After a failure of any kind the next transaction begins on another connection."""
+        """As `writing`. After a failure of any kind the connection goes back to the pool, and the next transaction takes one from there."""
         with translated():
             connection = self._kept or self._engine.connect()
             self._kept = None

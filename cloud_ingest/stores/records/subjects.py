@@ -108,21 +108,22 @@ def own(cursor: Cursor, rows: Sequence[Row]) -> None:
             row.moment = when(row.seen)
             owner = attribute(bindings.get(row.seen.device, ()), row.seen, row.moment)
             row.subject, row.unbound = owner.subject, owner.why
-    unbound = [row for row in rows if row.seen is not None and row.unbound]
-    given = _given(cursor, {row.seen.key for row in unbound if row.seen is not None})
-    for row in unbound:
-        if row.seen is not None and row.seen.key in given:
-            # What contradicts a reading that a person gave away: the inbox has no second row to ask for it.
-            row.subject, row.unbound = given[row.seen.key], ""
+    waiting = [(row, row.seen.key) for row in rows if row.seen is not None and row.unbound]
+    if waiting:
+        _own_given(cursor, waiting)
 
 
-def _given(cursor: Cursor, keys: Iterable[str]) -> Mapping[str, str]:
+def _own_given(cursor: Cursor, waiting: Sequence[tuple[Row, str]]) -> None:
+    """What contradicts a reading that a person gave away is of the same patient: the inbox has no second row to ask for it."""
     cursor.execute(
         "SELECT key, patient FROM inbox"
         " WHERE patient IS NOT NULL AND key IN (SELECT value FROM json_each(?))",
-        (msgspec.json.encode(sorted(keys)).decode(),),
+        (msgspec.json.encode(sorted({key for _, key in waiting})).decode(),),
     )
-    return dict(cursor.fetchall())
+    given: dict[str, str] = dict(cursor.fetchall())
+    for row, key in waiting:
+        if key in given:
+            row.subject, row.unbound = given[key], ""
 
 
 def load_states(cursor: Cursor, subjects: Iterable[str]) -> dict[str, SubjectState]:

@@ -235,62 +235,60 @@ def full_ward(folder: Path, now: datetime = NOW) -> Ward:
         if 12 < day < 17:
             continue  # a gap stays a gap
         for hour in (7, 19):
-            taken = (
-                now
-                - timedelta(days=day)
-                - ZONE
-                + timedelta(hours=hour, minutes=chance.randrange(40))
-            )
-            ward.at(taken + timedelta(seconds=5))
-            for serial, middle in (
-                ("cuff-4471", 148),
-                ("cuff-5", 128),
-                ("cuff-6", 139),
-                ("cuff-7", 133),
-            ):
-                systolic = middle + chance.randrange(-9, 14)
-                told = pressure(
-                    systolic, systolic - 52 - chance.randrange(8), 64 + chance.randrange(20)
-                )
-                marks = ("irregular_pulse",) if chance.random() < 0.06 else ()
-                ward.send(observation(serial, "blood_pressure", told, taken, marks=marks))
-            for serial, unit, middle in (("meter-1", "mmol/L", 7.1), ("meter-2", "mg/dL", 139)):
-                value = middle * (0.72 + chance.random() * 0.7)
-                shown = f"{value:.1f}" if unit == "mmol/L" else f"{value:.0f}"
-                ward.send(
-                    observation(
-                        serial, "glucose", glucose(shown, unit), taken, source=Source.MEMORY
-                    ),
-                    agent="box-2",
-                )
+            minutes = timedelta(hours=hour, minutes=chance.randrange(40))
+            _everybody_measures(ward, now - timedelta(days=day) - ZONE + minutes, chance)
+    _held_and_absent(ward, now)
+    _doubtful_and_late(ward, now)
+    _of_this_moment(ward, now)
+    ward.at(now)
+    ward.project()
+    return ward
+
+
+def _everybody_measures(ward: Ward, taken: datetime, chance: Random) -> None:
+    """As on any morning or evening."""
+    ward.at(taken + timedelta(seconds=5))
+    for serial, middle in (("cuff-4471", 148), ("cuff-5", 128), ("cuff-6", 139), ("cuff-7", 133)):
+        systolic = middle + chance.randrange(-9, 14)
+        told = pressure(systolic, systolic - 52 - chance.randrange(8), 64 + chance.randrange(20))
+        marks = ("irregular_pulse",) if chance.random() < 0.06 else ()
+        ward.send(observation(serial, "blood_pressure", told, taken, marks=marks))
+    for serial, unit, middle in (("meter-1", "mmol/L", 7.1), ("meter-2", "mg/dL", 139)):
+        value = middle * (0.72 + chance.random() * 0.7)
+        shown = glucose(f"{value:.1f}" if unit == "mmol/L" else f"{value:.0f}", unit)
+        seen = observation(serial, "glucose", shown, taken, source=Source.MEMORY)
+        ward.send(seen, agent="box-2")
+
+
+def _held_and_absent(ward: Ward, now: datetime) -> None:
+    """An alert that a nurse has, and a box that went two days ago."""
     ward.at(now - timedelta(minutes=32))
     crisis(ward, "cuff-7", ((186, 104), (184, 101)))
     held = _alerts(ward)[-1]
     ward.at(now - timedelta(minutes=28))
     ward.records.acknowledge(held, "Nurse Zhao")
     ward.status("box-3", ["cuff-9"], online=False, heard=now - timedelta(days=2))
+
+
+def _doubtful_and_late(ward: Ward, now: datetime) -> None:
+    """A low glucose, one below the scale at a time that nobody knows, control solution; and a crisis of last night."""
     ward.at(now - timedelta(minutes=9))
-    ward.send(
-        observation("meter-1", "glucose", glucose("2.8", "mmol/L"), ward.clock.now()), agent="box-2"
-    )
+    low = observation("meter-1", "glucose", glucose("2.8", "mmol/L"), ward.clock.now())
+    ward.send(low, agent="box-2")
     ward.at(now - timedelta(minutes=8))
     ward.send(observation("meter-2", "glucose", LO, ward.clock.now(), known=False), agent="box-2")
+    control = glucose("112")
     ward.send(
-        observation("meter-2", "glucose", glucose("112"), ward.clock.now(), marks=("control",)),
+        observation("meter-2", "glucose", control, ward.clock.now(), marks=("control",)),
         agent="box-2",
     )
-    late = now - timedelta(hours=12)
-    for minutes, (systolic, diastolic) in ((0, (184, 118)), (5, (186, 121))):
-        told = pressure(systolic, diastolic)
-        ward.send(
-            observation(
-                "cuff-6",
-                "blood_pressure",
-                told,
-                late + timedelta(minutes=minutes),
-                source=Source.MEMORY,
-            )
-        )
+    for minutes, told in ((0, pressure(184, 118)), (5, pressure(186, 121))):
+        taken = now - timedelta(hours=12) + timedelta(minutes=minutes)
+        ward.send(observation("cuff-6", "blood_pressure", told, taken, source=Source.MEMORY))
+
+
+def _of_this_moment(ward: Ward, now: datetime) -> None:
+    """A crisis, a reading of nobody's cuff, and two boxes that say how they stand."""
     ward.at(now - timedelta(minutes=4))
     crisis(ward)
     ward.send(observation("cuff-8", "blood_pressure", pressure(141, 88), ward.clock.now()))
@@ -299,9 +297,6 @@ def full_ward(folder: Path, now: datetime = NOW) -> Ward:
     ward.status("box-2", ["meter-1", "meter-2"], pending=12)
     ward.at(now - timedelta(seconds=4))
     ward.send(observation("cuff-5", "blood_pressure", pressure(126, 79), ward.clock.now()))
-    ward.at(now)
-    ward.project()
-    return ward
 
 
 def _alerts(ward: Ward) -> list[str]:

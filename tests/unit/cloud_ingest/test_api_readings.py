@@ -2,9 +2,7 @@
 
 import asyncio
 import hashlib
-import importlib.util
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,21 +22,14 @@ from cloud_ingest.stores.records.open import writing
 from cloud_ingest.stores.records.schema import journal, keys, unprojected
 from cloud_ingest.stores.series import Point
 from gateway.runtime.errors import StoreError
-
-_spec = importlib.util.spec_from_file_location(
-    "console_ward", Path(__file__).with_name("console_ward.py")
-)
-assert _spec
-assert _spec.loader
-w = sys.modules.setdefault("console_ward", importlib.util.module_from_spec(_spec))
-_spec.loader.exec_module(w)
+from tests.unit.cloud_ingest import console_ward as w
 
 BASE = "http://127.0.0.1:8470"
 
 
 @dataclass
 class Site:
-    ward: "w.Ward"
+    ward: w.Ward
     client: httpx.AsyncClient
 
     async def get(self, query: str = "") -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """Who gets in, who does not, and what a stranger learns: links, sessions, Host, forged changes, garbage."""
 
 import asyncio
-import importlib.util
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +15,7 @@ from cloud_ingest.live import Live
 from cloud_ingest.settings import Console, Settings
 from cloud_ingest.stores.records.schema import console_links, console_sessions
 from gateway.runtime.errors import ConfigError
-
-_spec = importlib.util.spec_from_file_location(
-    "console_ward", Path(__file__).with_name("console_ward.py")
-)
-assert _spec
-assert _spec.loader
-ward_of = sys.modules.setdefault("console_ward", importlib.util.module_from_spec(_spec))
-_spec.loader.exec_module(ward_of)
+from tests.unit.cloud_ingest import console_ward as ward_of
 
 BASE = "http://127.0.0.1:8470"
 EVERYWHERE = [
@@ -43,7 +34,7 @@ EVERYWHERE = [
 
 @dataclass
 class Site:
-    ward: "ward_of.Ward"
+    ward: ward_of.Ward
     client: httpx.AsyncClient
 
     def link(self) -> str:

@@ -1,34 +1,16 @@
-"""What the page says: first lines, rows, late findings, inbox, evidence, silence, both languages. Read as HTML, without a browser."""
+"""What the page says of people: first lines, rows, late findings, inbox, evidence, charts, both languages. Read as HTML, without a browser."""
 
-import asyncio
-import html
-import importlib.util
 import re
-import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
-from cloud_ingest.console.access import new_link
-from cloud_ingest.console.web import build
-from cloud_ingest.live import Live
-from cloud_ingest.settings import Settings
 from cloud_ingest.stores.series import Point
 from gateway.runtime.errors import StoreError
-
-_spec = importlib.util.spec_from_file_location(
-    "console_ward", Path(__file__).with_name("console_ward.py")
-)
-assert _spec
-assert _spec.loader
-w = sys.modules.setdefault("console_ward", importlib.util.module_from_spec(_spec))
-_spec.loader.exec_module(w)
-
-BASE = "http://127.0.0.1:8470"
+from tests.unit.cloud_ingest import console_ward as w
+from tests.unit.cloud_ingest.console_site import Site, enter
 
 
 class Away:
@@ -42,33 +24,6 @@ class Away:
     scan = read
 
 
-@dataclass
-class Site:
-    ward: "w.Ward"
-    client: httpx.AsyncClient
-
-    async def text(self, path: str = "/") -> str:
-        answer = await self.client.get(path)
-        assert answer.status_code == 200, answer.text
-        bare = re.sub(r"<script.*?</script>|<[^>]+>", " ", answer.text, flags=re.DOTALL)
-        return re.sub(r"\s+", " ", html.unescape(bare))
-
-    async def post(self, path: str) -> httpx.Response:
-        page = (await self.client.get("/")).text
-        guard = page.partition('name="guard" value="')[2].partition('"')[0]
-        return await self.client.post(path, data={"guard": guard}, headers={"origin": BASE})
-
-
-async def enter(ward: "w.Ward", folder: Path, series: object = None) -> Site:
-    settings = Settings(tenant="demo", data_dir=folder)
-    live = Live(asyncio.get_running_loop())
-    app = build(ward.records, series or ward.series, live, settings, ward.clock)
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE)
-    await client.get(new_link(ward.records, ward.clock, "127.0.0.1", 8470))
-    client.cookies.set("zone", "Asia%2FShanghai")
-    return Site(ward, client)
-
-
 @pytest.fixture
 async def empty(tmp_path: Path) -> AsyncIterator[Site]:
     site = await enter(w.empty_ward(tmp_path), tmp_path)
@@ -78,36 +33,15 @@ async def empty(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> "w.Ward":
+def full(tmp_path_factory: pytest.TempPathFactory) -> w.Ward:
     return w.full_ward(tmp_path_factory.mktemp("full"))
 
 
 @pytest.fixture
-async def page(full: "w.Ward", tmp_path: Path) -> AsyncIterator[Site]:
+async def page(full: w.Ward, tmp_path: Path) -> AsyncIterator[Site]:
     site = await enter(full, tmp_path)
     yield site
     await site.client.aclose()
-
-
-async def test_an_empty_system_says_what_to_do_next(empty: Site) -> None:
-    told = await empty.text()
-    assert "Nothing has been read yet" in told
-    for command in (
-        "vitalgate edge run --settings edge.toml",
-        "vitalgate record patient add",
-        "vitalgate record patient bind",
-    ):
-        assert command in told
-
-
-async def test_a_ward_without_alerts_says_so_in_one_sentence(empty: Site) -> None:
-    empty.ward.person("Wang Fang", "1954-05-02", "", "cuff-1")
-    empty.ward.send(w.observation("cuff-1", "blood_pressure", w.pressure(121, 78), w.NOW))
-    empty.ward.project()
-    told = await empty.text()
-    assert "Nobody needs anyone now" in told
-    assert "1 reading today · nothing missing" in told
-    assert "No open alerts." in told
 
 
 async def test_one_person_with_two_conditions_is_one_person(empty: Site) -> None:
@@ -274,26 +208,8 @@ async def test_boxes_say_what_waits_on_them(page: Site) -> None:
     assert "not heard for a day" in told
 
 
-async def test_text_from_outside_stays_text(empty: Site) -> None:
-    evil = '<img src=x onerror="alert(1)">'
-    patient = empty.ward.person(evil, "1954-05-02", evil, "cuff-1")
-    empty.ward.send(
-        w.observation("cuff-1", "blood_pressure", w.pressure(121, 78), w.NOW, marks=(evil,))
-    )
-    empty.ward.project()
-    for path in (
-        "/",
-        "/fragments/ward",
-        f"/fragments/patient/{patient}",
-        f"/?alert={evil}",
-        f"/?lang={evil}",
-        f"/{evil}",
-    ):
-        assert "<img" not in (await empty.client.get(path)).text
-
-
 async def test_a_time_series_that_is_away_is_said_and_alerts_stay(
-    full: "w.Ward", tmp_path: Path
+    full: w.Ward, tmp_path: Path
 ) -> None:
     site = await enter(full, tmp_path, Away())
     await site.text("/fragments/ward")
@@ -307,23 +223,8 @@ async def test_a_time_series_that_is_away_is_said_and_alerts_stay(
     await site.client.aclose()
 
 
-async def test_charts_that_lag_say_by_how_much(empty: Site) -> None:
-    empty.ward.person("Wang Fang", "1954-05-02", "", "cuff-1")
-    empty.ward.send(w.observation("cuff-1", "blood_pressure", w.pressure(121, 78), w.NOW))
-    empty.ward.clock.advance(180)
-    assert "charts lag 3 min" in await empty.text()
-    assert (await empty.client.get("/api/health")).json()["series_lag_s"] == 180.0
-
-
-async def test_a_box_that_says_nothing_for_a_quarter_of_an_hour_is_away(empty: Site) -> None:
-    empty.ward.status("yulin-3", [])
-    assert "away" not in (await empty.text("/fragments/work"))
-    empty.ward.clock.advance(901)
-    assert "box yulin-3 away since 10:36" in await empty.text("/fragments/work")
-
-
 async def test_a_chart_holds_pairs_limits_flags_and_what_is_not_the_person_s(
-    full: "w.Ward", page: Site
+    full: w.Ward, page: Site
 ) -> None:
     pressure = (
         await page.client.get(f"/chart/{full.patients['Wang Fang']}/blood_pressure?days=7")
@@ -365,24 +266,6 @@ async def test_who_was_measured_for_less_than_a_week_is_charted_whole(
 
     assert chart["days"] == shown
     assert len(chart["dots"]) == (1 if first_days_ago in (0, 60) else 2)
-
-
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("/fragments/alert/none", 404), ("/fragments/patient/none", 404), ("/fragments/evidence/none", 404), ("/fragments/trend/p/none", 404),
-        ("/chart/p/none", 404), ("/chart/p/glucose?days=-1", 400), ("/chart/p/glucose?days=many", 400), ("/nothing", 404), ("/?alert=none", 200),
-        ("/fragments/alert/" + "x" * 9_000, 404), ("/?unit=%00", 200), ("/?lang=%F0%9F%92%A9", 200),
-    ],
-)  # fmt: skip
-async def test_garbage_is_answered_clearly(empty: Site, path: str, status: int) -> None:
-    assert (await empty.client.get(path)).status_code == status
-
-
-async def test_a_zone_that_does_not_exist_falls_back_to_utc(empty: Site) -> None:
-    for zone in ("Nowhere%2FAtAll", "..%2F..%2Fetc%2Fpasswd", "%00", "x" * 300):
-        empty.client.cookies.set("zone", zone)
-        assert "Times in UTC" in await empty.text()
 
 
 async def test_every_change_on_the_page_carries_the_guard(page: Site) -> None:
@@ -433,27 +316,3 @@ async def test_yesterday_and_older_days_carry_their_date(empty: Site) -> None:
         strict=True,
     ):
         assert f"Measured {at.strip()}" in text
-
-
-@pytest.mark.parametrize(("off_s", "said"), [(90_000.0, "25 h behind"), (-3_700.0, "61 min ahead")])
-async def test_a_box_whose_clock_is_wrong_is_named_and_its_readings_stand_where_they_belong(
-    empty: Site, off_s: float, said: str
-) -> None:
-    empty.ward.person("Wang Fang", "1954-05-02", "", "cuff-1")
-    taken = w.NOW - timedelta(seconds=off_s)
-    told = w.observation("cuff-1", "blood_pressure", w.pressure(121, 78), taken)
-    empty.ward.send(told, clock_off_s=off_s)
-    empty.ward.project()
-    empty.ward.status("box-1", ["cuff-1"], clock_off_s=off_s)
-
-    assert f"this box's clock is {said}; its readings are dated by this machine's" in (
-        await empty.text()
-    )
-    evidence = await empty.text(f"/fragments/evidence/{told.key}")
-    assert f"the box's clock was {said}; corrected" in evidence
-    (reading,) = (await empty.client.get("/api/readings")).json()["readings"]
-    observation, point = reading["journal"]["observation"], reading["series"]
-    assert observation["time"]["utc"][:19] == point["time"][:19] == f"{w.NOW:%Y-%m-%dT%H:%M:%S}"
-    assert reading["journal"]["intact"]
-    (box,) = (await empty.client.get("/api/devices")).json()["boxes"]
-    assert box["clock_off_s"] == off_s

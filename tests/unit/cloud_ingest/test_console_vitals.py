@@ -1,7 +1,5 @@
 """The kinds of the other standard services on the console: digits, units, what stands beside, bands; unknown kinds as they came."""
 
-import importlib.util
-import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -21,14 +19,7 @@ from cloud_ingest.stores.records.views import RecordsViews
 from cloud_ingest.stores.series import Point
 from gateway.model.kinds import KINDS
 from gateway.model.observation import Observation, Original, Part
-
-_spec = importlib.util.spec_from_file_location(
-    "console_ward", Path(__file__).with_name("console_ward.py")
-)
-assert _spec
-assert _spec.loader
-w = sys.modules.setdefault("console_ward", importlib.util.module_from_spec(_spec))
-_spec.loader.exec_module(w)
+from tests.unit.cloud_ingest import console_ward as w
 
 
 def part(value: str, unit: str, shown: str = "", shown_unit: str = "") -> Part:

@@ -1,21 +1,11 @@
 """Voiding: what a faulty firmware measured is kept and shown with the reason, and counts as though it had never come."""
 
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from sqlalchemy import select
 
 from cloud_ingest.projection import Projection, rebuild
-from cloud_ingest.rules.state import decode_state
 from cloud_ingest.stores.embedded import EmbeddedSeries
 from cloud_ingest.stores.fate import decode_fates
-from cloud_ingest.stores.records.criteria import Criteria
 from cloud_ingest.stores.records.projection import Tail
 from cloud_ingest.stores.records.schema import (
     alert_events,
@@ -30,59 +20,24 @@ from cloud_ingest.stores.records.schema import (
     voidings,
 )
 from gateway.wire.receipts import Question
+from tests.unit.cloud_ingest.voided_kit import (
+    BAD,
+    GOOD,
+    MINUTE,
+    OLD,
+    WHO,
+    WHY,
+    by,
+    faulty,
+    flagged,
+    remembered,
+    standing,
+    story,
+    void,
+    waiting,
+)
 
-GOOD, BAD, OLD = "2.0", "1.3", "1.2"
-WHO, WHY = "dr. lin", "firmware 1.3 reads 40 mmHg too high"
-MINUTE = 60
 FOREVER = 10**16
-
-
-def by(firmware, seen):
-    return msgspec.structs.replace(seen, maker="ACME", model="Cuff", firmware=firmware)
-
-
-def faulty(kit, **more: object):
-    at = int(kit.now.timestamp() * 1e6)
-    day = 86_400_000_000
-    told = {"model": "Cuff", "firmware": BAD, "from_us": at - day, "to_us": at + day, **more}
-    return Criteria(**told)
-
-
-def void(kit, **more: object):
-    return kit.records.void(faulty(kit, **more), WHO, WHY)[0]
-
-
-def standing(kit):
-    """Unresolved alerts, and on which readings."""
-    names = ("condition", "state", "how", "severity", "key", "shown", "measured_us", "readings")
-    return sorted(
-        tuple(row[name] for name in (*names, "last_key"))
-        for row in kit.rows(alerts)
-        if row["state"] != "resolved"
-    )
-
-
-def flagged(kit):
-    return sorted(tuple(v for name, v in row.items() if name != "id") for row in kit.rows(flags))
-
-
-def remembered(kit):
-    """Rule states, but for the slots of the time series: one that was used stays used."""
-    states = [(row["subject"], decode_state(row["state"])) for row in kit.rows(rule_state)]
-    told = [(s, list(state.recent.readings()), state.crossings) for s, state in states]
-    return sorted(one for one in told if one[1] or one[2])
-
-
-def waiting(kit):
-    return sorted(
-        (row["subject"], row["at_us"], row["about"])
-        for row in kit.rows(due)
-        if row["what"] == "unconfirmed"
-    )
-
-
-def story(kit):
-    return [(row["what"], row["who"], row["why"]) for row in kit.rows(alert_events)]
 
 
 def test_an_alert_that_stands_on_a_voided_reading_alone_ends_with_the_reason(kit):
@@ -403,121 +358,3 @@ def test_a_dry_run_says_the_same_and_changes_nothing(kit):
     assert [kit.rows(table) for table in tables] == before
     done = void(kit)
     assert (would.readings, would.patients, would.ended) == (2, done.patients, done.ended)
-
-
-ONE = st.tuples(
-    st.sampled_from(["crisis", "calm", "low", "fine", "repeat", "doubt"]),
-    st.sampled_from([0, 2, 4, 7, 9, 11, 190, 193, 197]),  # minutes ago: live, or late
-    st.sampled_from([GOOD, BAD, OLD]),  # by which firmware
-    st.sampled_from([0, 0, 1, 3, 6]),  # minutes until the next one comes
-)
-
-
-def reading(kit, n, what, ago):
-    """The n-th reading, as it comes `ago` minutes after it was measured."""
-    ago -= (kit.clock.now() - kit.now).total_seconds() / 60
-    match what:
-        case "crisis":
-            return kit.bp(185, 121, ago, sequence=n)
-        case "calm":
-            return kit.bp(121, 80, ago, sequence=n)
-        case "low":
-            return kit.glucose("45", ago, sequence=n)
-        case "repeat":
-            return kit.glucose("45", ago, arrival=f"{n}", transport="usb")
-        case "doubt":
-            return kit.glucose("44", ago, sequence=n, marks=("sample_size_insufficient",))
-        case _:
-            return kit.glucose("100", ago, sequence=n)
-
-
-def live_through(kit, steps, *, without_faulty):
-    """What comes, and each minute what a clock triggers."""
-    for n, (what, ago, firmware, pause) in enumerate(steps):
-        seen = by(firmware, reading(kit, n, what, ago))
-        if firmware == GOOD or not without_faulty:
-            kit.send(n + 1, seen)
-        for _ in range(pause):
-            kit.clock.advance(MINUTE)
-            kit.records.act_on_due(kit.clock.now())
-
-
-def same_patient(kit, patient, rows):
-    return [tuple("PATIENT" if value == patient else value for value in row) for row in rows]
-
-
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(steps=st.lists(ONE, min_size=1, max_size=7))
-def test_voiding_equals_never_having_had_them(new_kit, steps):
-    worlds = []
-    for without in (False, True):
-        kit = new_kit()
-        patient = kit.wearer(kit.cuff, kit.meter)
-        live_through(kit, steps, without_faulty=without)
-        if not without:
-            void(kit)
-            void(kit, firmware=OLD)
-        ends = []
-        for minutes in (0, 15):
-            for _ in range(minutes):
-                kit.clock.advance(MINUTE)
-                kit.records.act_on_due(kit.clock.now())
-            rows = (flagged(kit), remembered(kit), standing(kit), waiting(kit))
-            ends.append([same_patient(kit, patient, told) for told in rows])
-        worlds.append(ends)
-        kit.records.close()
-    assert worlds[0] == worlds[1]
-
-
-VOID = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from conftest import Kit
-from test_voiding import void
-from cloud_ingest.stores.records import voiding
-kit = Kit.__new__(Kit)
-from gateway.runtime.clock import ManualClock
-from conftest import NOW
-kit.clock, kit.path = ManualClock(NOW), Path(sys.argv[1])
-kit.records = kit.open(sole_ingester=False)
-print("ready", flush=True)
-void(kit)
-print("done", flush=True)
-"""
-
-
-def test_killed_in_the_middle_and_run_again_it_ends_the_same(kit, tmp_path):
-    devices = [f"{n:02x}" * 10 for n in range(1, 40)]
-    for n, device in enumerate(devices):
-        patient = kit.records.add_patient(f"Patient {n}")
-        kit.records.bind(patient.id, device, since=None)
-        seen = [kit.glucose(str(40 + k), 1 + k, device=device) for k in range(8)]
-        kit.send(1 + 8 * n, *(by(BAD, one) for one in seen[:6]), *(by(GOOD, s) for s in seen[6:]))
-    here = str(Path(__file__).parent)
-    kills = 0
-    for wait_s in (0.05, 0.1, 0.2, 0.4, 60):
-        process = subprocess.Popen(
-            [sys.executable, "-c", VOID, str(kit.path), here], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        try:
-            process.wait(wait_s)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.stdout.close()
-        process.wait()
-    assert kills
-    assert len(kit.rows(voided)) == 6 * len(devices)
-    assert all(row["finished_us"] is not None for row in kit.rows(voidings))
-    assert sum(row["readings"] for row in kit.rows(voidings)) == 6 * len(devices)
-    assert [row[7] for row in standing(kit)] == [2] * len(devices)
-    with kit.records.engine.connect() as connection:
-        fates = [decode_fates(row.fate) for row in connection.execute(select(journal.c.fate))]
-    assert sum(bool(fate.voided) for row in fates for fate in row) == 6 * len(devices)

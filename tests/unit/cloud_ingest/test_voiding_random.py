@@ -161,7 +161,9 @@ def every_low_stands_or_a_person_ended_it(kit, patient):
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(STEP, min_size=2, max_size=14))
 def test_whatever_happens_alerts_and_readings_stay_true(new_kit, steps):

@@ -12,7 +12,7 @@ from edge.clock_history import ClockPair
 from edge.timekeeping import Arrival, moment_of
 from gateway.contract.replay import Played
 from gateway.model.observation import Moment, TimeMethod
-from tests.unit.drivers.test_cgm_visit import ANY, BEGAN, Bed
+from tests.unit.drivers.cgm_bed import ANY, BEGAN, Bed
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE_S = 60.0

@@ -10,7 +10,7 @@ import pytest
 from drivers.gatt.cgm.codec import Start
 from drivers.gatt.cgm.sim import NEVER, PLAIN, SEALED, Manners, Sensor
 from drivers.gatt.clocks import stored
-from tests.unit.drivers.test_cgm_visit import Bed, Bent, values
+from tests.unit.drivers.cgm_bed import Bed, Bent, values
 
 STEPS = 40
 SEVEN = datetime(2026, 3, 14, 7)

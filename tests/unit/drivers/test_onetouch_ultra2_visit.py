@@ -1,87 +1,38 @@
-"""Visits to an Ultra 2: whole dumps or none, nothing asked twice, nothing erased, old keys kept."""
+"""Visits to an Ultra 2: whole dumps or none, nothing asked twice, nothing erased."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
-from decimal import Decimal
-from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import drivers.vendor.onetouch_ultra2.session as driver
-from device_profiles.loader import load_profiles
 from drivers.vendor.onetouch_ultra2.codec import Record, encode_clock, encode_serial
-from drivers.vendor.onetouch_ultra2.session import LINE, known
-from drivers.vendor.onetouch_ultra2.sim import Manners, Ultra2Peer, record
+from drivers.vendor.onetouch_ultra2.session import LINE
+from drivers.vendor.onetouch_ultra2.sim import Manners, Ultra2Peer
 from gateway.contract.capture import parse
-from gateway.contract.profile import Profile
-from gateway.contract.replay import Played, converse, replay
+from gateway.contract.replay import replay
 from gateway.contract.session import (
     Closed,
     Opened,
-    Read,
-    Reading,
     Received,
-    Subscribe,
     UnitInfo,
     Write,
 )
 from gateway.contract.visit import Ending
-from gateway.model.quantity import Limit, Quantity
-
-CAPTURES = Path(driver.__file__).parent / "captures"
-PROFILE = load_profiles()["lifescan/onetouch-ultra2"]
-NOW = datetime(2026, 3, 14, 7, 7, 2)
-SERIAL = "HAXGR4PV"
-
-
-def milligrams(value: int, taken: datetime) -> Record:
-    return record(Quantity(Decimal(value), "mg/dL"), taken)
-
-
-PLAIN = Manners()
-
-
-def meter(records: Iterable[Record] = (), manners: Manners = PLAIN) -> Ultra2Peer:
-    peer = Ultra2Peer(SERIAL, lambda: NOW, manners)
-    for one in records:
-        peer.store(one)
-    return peer
-
-
-THREE = [milligrams(100 + n, NOW - timedelta(hours=9 - n)) for n in range(3)]
-
-
-class Wire:
-    """What a peer says, bent on its way."""
-
-    def __init__(self, peer: Ultra2Peer) -> None:
-        self.peer, self.asked = peer, list[bytes]()
-
-    def hear(self, command: Subscribe | Write | Read) -> Iterable[Received]:
-        assert isinstance(command, Write)
-        self.asked.append(command.data)
-        return self.bend(b"".join(self.peer.hear_octets(command.data)))
-
-    def bend(self, said: bytes) -> Iterator[Received]:
-        yield Received(0.0, LINE, said)
-
-
-def visited(
-    peer: Ultra2Peer | Wire, cursor: str | None = None, profile: Profile = PROFILE
-) -> Played:
-    session = driver.DRIVER.open(UnitInfo(profile, cursor=cursor))
-    return converse(session, peer, Opened(0.0), deadline_s=profile.deadline_s)
-
-
-def values(told: Played) -> list[str]:
-    return [
-        part.value if isinstance(part, Limit) else str(part.number)
-        for part in (reading.parts["value"] for reading in told.readings)
-    ]
+from tests.unit.drivers.ultra2_line import (
+    CAPTURES,
+    NOW,
+    PROFILE,
+    SERIAL,
+    THREE,
+    Wire,
+    meter,
+    milligrams,
+    values,
+    visited,
+)
 
 
 def test_a_meter_says_who_it_is_and_what_its_clock_shows_before_its_records() -> None:
@@ -302,113 +253,3 @@ def test_a_meter_that_is_swapped_in_the_middle_is_noticed() -> None:
 
     assert told.readings == []
     assert "serial number" in str(told.error)
-
-
-def test_a_second_visit_tells_only_what_is_new() -> None:
-    peer = meter(THREE)
-    cursor = visited(peer).cursor
-
-    assert visited(peer, cursor).readings == []
-    peer.store(milligrams(250, NOW))
-    again = visited(peer, cursor)
-
-    assert values(again) == ["250"]
-    assert visited(peer, again.cursor).readings == []
-
-
-def test_a_full_memory_that_drops_its_oldest_is_followed() -> None:
-    peer = meter(milligrams(20 + n, NOW + timedelta(minutes=n)) for n in range(500))
-    cursor = visited(peer).cursor
-    for n in range(3):
-        peer.store(milligrams(590 + n, NOW + timedelta(days=n + 1)))
-
-    assert values(visited(peer, cursor)) == ["590", "591", "592"]
-
-
-def test_a_dead_clock_makes_no_old_record_new_and_hides_no_new_one() -> None:
-    epoch = datetime(2010, 1, 1)
-    peer = meter([milligrams(100, epoch), milligrams(100, epoch)])
-    first = visited(peer)
-    peer.store(milligrams(100, epoch))
-    second = visited(peer, first.cursor)
-
-    assert [r.ordinal for r in first.readings] == [0, 1]
-    assert [(r.ordinal, r.taken) for r in second.readings] == [(2, epoch)]
-
-
-def test_an_erased_meter_is_told_of_whole() -> None:
-    peer = meter(THREE)
-    cursor = visited(peer).cursor
-    list(peer.hear_octets(b"\x11\rDMZ\r"))
-    emptied = visited(peer, cursor)
-    peer.store(THREE[2])
-
-    assert emptied.cursor == driver.CURSOR
-    assert values(visited(peer, emptied.cursor)) == ["102"]
-    assert values(visited(peer, cursor)) == ["102"]
-
-
-@pytest.mark.parametrize("cursor", ["", "17", "u2:x", "u1:" + "0" * 8, "u2:" + "0" * 8])
-def test_a_cursor_that_says_nothing_of_this_dump_hides_nothing(cursor: str) -> None:
-    assert values(visited(meter(THREE), cursor)) == ["100", "101", "102"]
-
-
-def test_an_edited_meal_makes_no_old_record_new() -> None:
-    cursor = visited(meter(THREE)).cursor
-
-    assert (
-        visited(meter([replace(one, meal="A", comment=3) for one in THREE]), cursor).readings == []
-    )
-
-
-@given(st.integers(0, 2**32))
-def test_a_dump_seen_at_any_moments_gives_each_record_exactly_once(seed: int) -> None:
-    rng = Random(seed)
-    capacity, memory, cursor = 6, list[str](), driver.CURSOR
-    written, told = list[str](), list[str]()
-    for turn in range(30):
-        for _ in range(rng.randrange(4)):
-            one = f"{turn:04}{rng.randrange(10_000):04}"
-            written.append(one)
-            memory = [*memory, one][-capacity:]
-        told += memory[known(memory, cursor, capacity) :]
-        cursor = driver.CURSOR + "".join(memory)
-
-    assert told == written
-
-
-def test_the_dump_of_500_records_is_read_whole() -> None:
-    capture = parse((CAPTURES / "dump_500.jsonl").read_text().splitlines())
-
-    told = replay(driver.DRIVER.open(UnitInfo(PROFILE)), capture.heard)
-
-    readings: Sequence[Reading] = told.readings
-    assert len(readings) == 500
-    assert told.ending is Ending.FINISHED
-    assert readings[0].taken == datetime(2011, 1, 13, 14, 30, 45)
-    assert readings[-1].taken == datetime(2011, 3, 9, 8, 38, 1)
-    assert values(told)[:1] == ["139"]
-    assert values(told)[-7:] == ["289", "57", "100", "91", "94", "126", "242"]
-    assert sorted(r.taken for r in readings if r.taken) == [r.taken for r in readings]
-    assert sum(r.ordinal for r in readings) == 1
-    assert {mark for r in readings for mark in r.marks} == {"control", "memory_parity"}
-    assert {"below", "above"} <= set(values(told))
-
-
-def test_the_dump_that_came_twice_is_read_once() -> None:
-    capture = parse((CAPTURES / "answered_twice.jsonl").read_text().splitlines())
-
-    told = replay(driver.DRIVER.open(UnitInfo(PROFILE)), capture.heard)
-
-    assert values(told) == ["176", "105", "81"]
-    assert told.facts[0]["serial_number"] == "GMF600DCY"
-    assert told.readings[1].context == {"meal": "before", "comment": "too much food"}
-
-
-def test_a_replay_repeats() -> None:
-    capture = parse((CAPTURES / "dump_500.jsonl").read_text().splitlines())
-
-    first, second = (replay(driver.DRIVER.open(UnitInfo(PROFILE)), capture.heard) for _ in "ab")
-
-    assert first.readings == second.readings
-    assert first.cursor == second.cursor

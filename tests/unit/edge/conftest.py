@@ -18,8 +18,10 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edge.links.arrival import Arrivals
 from gateway.model.identity import ledger_digest
 from gateway.model.observation import Moment, Observation, Part, Source, TimeMethod
+from gateway.runtime.clock import SystemClock
 from gateway.wire.envelope import Envelope, decode_envelope
 from gateway.wire.receipts import (
     Answer,
@@ -93,6 +95,12 @@ def build_observation(
 @pytest.fixture
 def observation() -> Callable[..., Observation]:
     return build_observation
+
+
+@pytest.fixture
+def now() -> Callable[[], float]:
+    """The agent's own clock of arrivals."""
+    return Arrivals(SystemClock()).now
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """The serial link on a real pty: bytes both ways, an unplugged cable, a port that is absent or taken."""
 
 import asyncio
+import contextlib
 import os
 import tty
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,8 @@ class Cable:
             while len(heard) < count:
                 await ready.wait()
                 ready.clear()
-                with suppress(BlockingIOError):  # it was ready for what is read by now
+                # The loop may have looked once more before what it saw was read.
+                with contextlib.suppress(BlockingIOError):
                     heard += os.read(self._master, 65536)
         finally:
             asyncio.get_running_loop().remove_reader(self._master)
