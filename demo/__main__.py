@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,8 @@ READY_S = 60.0
 ENROL_S = 120.0
 SETTLE_S = 90.0
 LOOK_EVERY_S = 1.0
+# What it prints and what it logs go to one file, where a line may begin before the other's has ended.
+LINK = re.compile(r"http://[^/\s]+/enter/[0-9a-f]{64}")
 
 
 def options() -> argparse.Namespace:
@@ -152,8 +155,8 @@ class Demo:
     def start_cloud(self) -> Console:
         """The ingester, which serves the console."""
         log = self.running.vitalgate("ingest", "ingest", "run", "--settings", str(self.house.cloud))
-        self.running.until("the console", lambda: "/enter/" in log.read_text(), READY_S)
-        first = next(word for word in log.read_text().split() if "/enter/" in word)
+        self.running.until("the console", lambda: LINK.search(log.read_text()), READY_S)
+        first = LINK.findall(log.read_text())[0]
         # A link that the terminal's width cuts in two can't be followed.
         self.terminal.print(
             f"console   {first}   (opens once; `vitalgate ingest link` makes another)",

@@ -14,6 +14,8 @@ from bumble.core import PhysicalTransport
 from bumble.link import LocalLink
 
 DEFAULT_RSSI_DBM = -60
+# No real signal stays the same: BlueZ tells nobody of an advertisement in which nothing has changed, however long it goes on.
+FADES_EVERY, FADE_DB = 8, 1
 ACL_OCTETS = 251
 SLOT_MS = 0.625
 """One advertising slot (Core 5.4, Vol 4 Part E, 7.8.5)."""
@@ -42,6 +44,7 @@ class AirController(Controller):
     ) -> None:
         super().__init__(name, link=air, public_address=public_address)
         self.rssi_dbm = rssi_dbm
+        self._advertised = 0
         self._hanging_up = False
         self.le_features &= ~_FEATURES_LEFT_OUT
         # Stock: 27 octets, so every longer packet is cut into needless fragments.
@@ -64,6 +67,7 @@ class AirController(Controller):
         sender = self.link.find_le_controller(pdu.advertiser_address)
         if sender is None:
             return
+        rssi_dbm = sender.fading_rssi_dbm()
         payloads = [(event.EventType.ADV_IND, pdu.data)]
         if self.le_scan_type == _ACTIVE_SCANNING:
             response = sender.le_legacy_advertiser.scan_response_data
@@ -74,9 +78,14 @@ class AirController(Controller):
                 address_type=pdu.advertiser_address.address_type,
                 address=pdu.advertiser_address,
                 data=data,
-                rssi=sender.rssi_dbm,
+                rssi=rssi_dbm,
             )
             self.send_hci_packet(event([report]))
+
+    def fading_rssi_dbm(self) -> int:
+        """As the next advertisement is heard: a little weaker at times."""
+        self._advertised += 1
+        return self.rssi_dbm - FADE_DB * (self._advertised // FADES_EVERY % 2)
 
     def on_hci_le_create_connection_command(
         self, command: hci.HCI_LE_Create_Connection_Command
