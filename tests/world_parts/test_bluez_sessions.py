@@ -51,6 +51,7 @@ SESSIONS = transcripts()
 PROFILES = load_profiles()
 CLOCK = SystemClock()
 # Why a link ended, as the device's radio tells it.
+RACES_MAX = 5
 HUNG_UP: Mapping[str, int] = {"central": 0x13, "peripheral": 0x16}
 
 
@@ -289,23 +290,36 @@ def shown_by(data: bytes) -> datetime:
     return shown
 
 
-@on_one_loop
-async def test_a_cuff_that_knows_no_bond_hangs_up_and_nothing_is_told(world: World) -> None:
-    transcript = SESSIONS["ses-aandd-unbonded"]
+async def turned_away(world: World, transcript: Transcript) -> tuple[Player, LinkError | None]:
+    """What a cuff that hangs up at once makes of a visit: None where its services were known before, as happens to be."""
     player = Player(transcript)
     device = await on_air(world, transcript, player)
     try:
         async with asyncio.timeout(PATIENCE_S):
-            with pytest.raises(LinkError) as fault:
-                await world.visit(address_of(transcript), PROFILES[AANDD], None)
+            host, _ = await world.visit(address_of(transcript), PROFILES[AANDD], None)
+    except LinkError as fault:
+        return player, fault
     finally:
         await device.close()
+    assert not host.readings
+    return player, None
+
+
+@on_one_loop
+async def test_a_cuff_that_knows_no_bond_hangs_up_and_nothing_is_told(world: World) -> None:
+    transcript = SESSIONS["ses-aandd-unbonded"]
+    for _ in range(RACES_MAX):
+        player, fault = await turned_away(world, transcript)
+        if fault is not None:
+            break
+    else:
+        pytest.fail(f"its services were known before it hung up, {RACES_MAX} times")
 
     assert transcript.result == {"readings": [], "error": "not_bonded"}
     assert player.ends == [HUNG_UP["peripheral"]]
-    assert fault.value.retry
+    assert fault.retry
     assert player.heard == []
-    assert f"run vitalgate edge pair {address_of(transcript)}" in str(fault.value)
+    assert f"run vitalgate edge pair {address_of(transcript)}" in str(fault)
 
 
 @on_one_loop
