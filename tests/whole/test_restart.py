@@ -41,8 +41,10 @@ def test_a_ward_that_ends_and_comes_back_is_read_again(whole) -> None:
     earlier = first.read_text().splitlines()
     time.sleep(5)
     first.unlink()
+    ready = whole.house.ward / "ready.json"
+    ready.unlink()
     whole.start("ward")
-    whole.until("the ward to be back", lambda: whole.truth().quiet, 60)
+    whole.until("the ward to be back", lambda: ready.exists() and whole.truth().quiet, 60)
     told = len([line for line in earlier if '"measured"' in line]) + len(whole.truth().measured)
     whole.until("both lives' readings", lambda: len(whole.readings()) >= told, 90)
 
