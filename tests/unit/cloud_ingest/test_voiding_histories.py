@@ -22,6 +22,7 @@ from tests.unit.cloud_ingest.voided_kit import (
     OLD,
     by,
     flagged,
+    reading,
     remembered,
     standing,
     void,
@@ -34,24 +35,6 @@ ONE = st.tuples(
     st.sampled_from([GOOD, BAD, OLD]),  # by which firmware
     st.sampled_from([0, 0, 1, 3, 6]),  # minutes until the next one comes
 )
-
-
-def reading(kit, n, what, ago):
-    """The n-th reading, as it comes `ago` minutes after it was measured."""
-    ago -= (kit.clock.now() - kit.now).total_seconds() / 60
-    match what:
-        case "crisis":
-            return kit.bp(185, 121, ago, sequence=n)
-        case "calm":
-            return kit.bp(121, 80, ago, sequence=n)
-        case "low":
-            return kit.glucose("45", ago, sequence=n)
-        case "repeat":
-            return kit.glucose("45", ago, arrival=f"{n}", transport="usb")
-        case "doubt":
-            return kit.glucose("44", ago, sequence=n, marks=("sample_size_insufficient",))
-        case _:
-            return kit.glucose("100", ago, sequence=n)
 
 
 def live_through(kit, steps, *, without_faulty):

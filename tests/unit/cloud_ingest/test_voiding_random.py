@@ -10,10 +10,10 @@ from cloud_ingest.stores.fate import decode_fates
 from cloud_ingest.stores.records.criteria import Criteria
 from cloud_ingest.stores.records.schema import alert_events, alerts, flags, inbox, journal, voided
 from gateway.wire.envelope import decode_envelope
+from tests.unit.cloud_ingest.voided_kit import reading
 
 FIRMWARES = ["2.0", "2.0", "1.3", "1.2", "1.1"]
 LOOSE = "d0" * 10  # a meter that is bound to nobody
-DOUBT = ("sample_size_insufficient",)
 PERSON = "nurse zhao"
 
 READ = st.tuples(
@@ -49,20 +49,10 @@ class Ward:
 
     def measured(self, what, ago):
         kit, n = self.kit, len(self.seen) + 1
+        if what != "loose":
+            return reading(kit, n, what, ago)
         ago -= (kit.clock.now() - kit.now).total_seconds() / 60
-        match what:
-            case "crisis":
-                return kit.bp(185, 121, ago, sequence=n)
-            case "calm":
-                return kit.bp(121, 80, ago, sequence=n)
-            case "low":
-                return kit.glucose("45", ago, sequence=n)
-            case "repeat":
-                return kit.glucose("45", ago, arrival=f"{n}", transport="usb")
-            case "doubt":
-                return kit.glucose("44", ago, sequence=n, marks=DOUBT)
-            case _:
-                return kit.glucose("41", ago, sequence=n, device=LOOSE)
+        return kit.glucose("41", ago, sequence=n, device=LOOSE)
 
     def step(self, what, *told: object) -> None:
         kit = self.kit

@@ -63,3 +63,21 @@ def waiting(kit):
 
 def story(kit):
     return [(row["what"], row["who"], row["why"]) for row in kit.rows(alert_events)]
+
+
+def reading(kit, n, what, ago):
+    """The n-th reading, as it comes `ago` minutes after it was measured."""
+    ago -= (kit.clock.now() - kit.now).total_seconds() / 60
+    match what:
+        case "crisis":
+            return kit.bp(185, 121, ago, sequence=n)
+        case "calm":
+            return kit.bp(121, 80, ago, sequence=n)
+        case "low":
+            return kit.glucose("45", ago, sequence=n)
+        case "repeat":
+            return kit.glucose("45", ago, arrival=f"{n}", transport="usb")
+        case "doubt":
+            return kit.glucose("44", ago, sequence=n, marks=("sample_size_insufficient",))
+        case _:
+            return kit.glucose("100", ago, sequence=n)

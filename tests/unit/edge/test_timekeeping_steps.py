@@ -223,6 +223,11 @@ ROUNDS = st.tuples(
     st.tuples(SOON, st.sampled_from(["measure", "nothing"]), st.just(0)),
     st.tuples(SOON, st.sampled_from(["visit", "visit", "died", "died early"]), st.just(0)),
 )  # fmt: skip
+CLOCKS_THAT_PEOPLE_SET = given(
+    acts=st.lists(ROUNDS, min_size=2, max_size=6).map(lambda rounds: [*chain(*rounds)]),
+    ahead_s=st.sampled_from(HOURS_S),
+    drift=st.floats(-2.0, 2.0),
+)
 
 
 @pytest.mark.parametrize("profile", [CUFF, UNSET], ids=["set by us", "never set by us"])
@@ -266,11 +271,7 @@ def test_what_the_clock_that_we_set_last_has_stored_is_dated_to_within_seconds(
 
 @pytest.mark.parametrize("profile", [CUFF, UNSET], ids=["set by us", "never set by us"])
 @settings(max_examples=150, deadline=None)
-@given(
-    acts=st.lists(ROUNDS, min_size=2, max_size=6).map(lambda rounds: [*chain(*rounds)]),
-    ahead_s=st.sampled_from(HOURS_S),
-    drift=st.floats(-2.0, 2.0),
-)
+@CLOCKS_THAT_PEOPLE_SET
 def test_what_was_measured_within_the_hour_is_not_dated_as_older(
     profile: Profile, acts: list[tuple[float, str, int]], ahead_s: int, drift: float
 ) -> None:
@@ -285,11 +286,7 @@ def test_what_was_measured_within_the_hour_is_not_dated_as_older(
 
 @pytest.mark.parametrize("profile", [CUFF, UNSET], ids=["set by us", "never set by us"])
 @settings(max_examples=150, deadline=None)
-@given(
-    acts=st.lists(ROUNDS, min_size=2, max_size=6).map(lambda rounds: [*chain(*rounds)]),
-    ahead_s=st.sampled_from(HOURS_S),
-    drift=st.floats(-2.0, 2.0),
-)
+@CLOCKS_THAT_PEOPLE_SET
 def test_what_is_older_is_dated_within_the_hour_only_where_two_clocks_can_have_stored_it(
     profile: Profile, acts: list[tuple[float, str, int]], ahead_s: int, drift: float
 ) -> None:
