@@ -4,6 +4,7 @@ A record that was stored before the clock was set, by us or by a person, must be
 had then. So that distance is kept from visit to visit, with the time in which it can have held. Between two visits one step
 by a person is allowed for; of two the first leaves no trace in any visit. Nor does one that brings the clock to where our
 own write, which did not come through, would have brought it; on a device that let a write pass by before, that is allowed for.
+So is one that undoes our write, as another box with a wrong clock does at each of its visits.
 """
 
 from collections.abc import Sequence
@@ -215,6 +216,9 @@ def _carried_on(
             # Set by a person since; and whether ours had come through before, nobody knows.
             ended += (ran, replace(last, written=False))
             return ended, replace(now, since_s=stepped_after_s)
+        if memory.wrote:
+            # It may have come through, and another box have undone it; of a deaf device hardly.
+            ended.append(replace(last, ours_s=last.first_s) if memory.deaf else last)
         last = replace(ran, ours_s=None)
     if _agree(last, now, rule):
         return ended, _longer(last, now)
@@ -252,7 +256,10 @@ def _bounded(ended: Sequence[Stretch], most: int) -> Sequence[Stretch]:
     at = min(range(len(ended) - 1), key=lambda n: abs(ended[n + 1].ahead_s - ended[n].ahead_s))
     one, other = ended[at : at + 2]
     both = replace(
-        _longer(one, other), unsure_s=max(one.unsure_s, other.unsure_s), until_s=other.until_s
+        _longer(one, other),
+        unsure_s=max(one.unsure_s, other.unsure_s),
+        until_s=other.until_s,
+        written=one.written and other.written,
     )
     return _bounded((*ended[:at], both, *ended[at + 2 :]), most)
 
