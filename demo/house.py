@@ -1,4 +1,7 @@
-"""The folder of one demo: settings of each process, passwords, patients. Writes files; starts nothing."""
+"""The folder of one demo: settings of each process, passwords, patients. Writes files; starts nothing.
+
+Paths in the settings are relative, so that a copy of the folder is judged by what it holds itself.
+"""
 
 import json
 import secrets
@@ -79,11 +82,11 @@ class House:
         text = EDGE.format(
             agent=AGENT,
             tenant=TENANT,
-            data=self.folder / "edge",
+            data="edge",
             zone=ZONE,
             port=port,
             user=BOX,
-            password=self.folder / "box.password",
+            password="box.password",
             name="hci-tcp" if radio else "bluez",
             radio=radio,
         )
@@ -99,10 +102,10 @@ class House:
         self.cloud.write_text(
             CLOUD_SETTINGS.format(
                 tenant=TENANT,
-                data=self.folder / "cloud",
+                data="cloud",
                 port=port,
                 user=CLOUD,
-                password=self.folder / "cloud.password",
+                password="cloud.password",
                 console=console,
             )
         )
