@@ -26,7 +26,7 @@ zone = "{zone}"
 host = "127.0.0.1"
 port = {port}
 username = "{user}"
-password_file = "{password}"
+password_file = "{file}"
 
 [radio]
 name = "{name}"
@@ -41,7 +41,7 @@ data_dir = "{data}"
 host = "127.0.0.1"
 port = {port}
 username = "{user}"
-password_file = "{password}"
+password_file = "{file}"
 
 [series]
 kind = "embedded"
@@ -86,7 +86,7 @@ class House:
             zone=ZONE,
             port=port,
             user=BOX,
-            password="box.password",
+            file="box.password",
             name="hci-tcp" if radio else "bluez",
             radio=radio,
         )
@@ -105,7 +105,7 @@ class House:
                 data="cloud",
                 port=port,
                 user=CLOUD,
-                password="cloud.password",
+                file="cloud.password",
                 console=console,
             )
         )

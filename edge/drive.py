@@ -105,7 +105,8 @@ class Host(Protocol):
 class Ended:
     """How a visit went. `history` and `unread` (frames that arrived too late for the session) serve `edge.salvage`.
 
-    `hung_up_at`: when the device ended the link, as far as is known, by itself.
+    `hung_up_at`: when the device ended the link, as far as is known, by itself. `unheard`: the session had ended, and the device
+    did not get its last command.
     """
 
     outcome: Outcome
@@ -115,6 +116,7 @@ class Ended:
     history: tuple[Happening, ...] = ()
     unread: tuple[Received, ...] = ()
     hung_up_at: float | None = None
+    unheard: bool = False
 
 
 async def drive(
@@ -342,7 +344,13 @@ class _Shell:
                 await self._host.check(facts)
             case Over(ending, error):
                 why = str(error or "") or (self._why_closed() if ending is Ending.CLOSED else "")
-                self._end = replace(self._end, outcome=_OUTCOMES[ending], why=why, error=error)
+                self._end = replace(
+                    self._end,
+                    outcome=_OUTCOMES[ending],
+                    why=why,
+                    error=error,
+                    unheard=ending is Ending.FINISHED and self._lost is not None,
+                )
             case _:
                 assert_never(effect)
 

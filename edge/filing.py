@@ -196,12 +196,15 @@ class Filing:
         await self.note_trouble(trouble)
 
     async def note_emptied(self, ended: Ended) -> None:
-        """After a visit that went well: what this device tells from now on was measured since it began. Raises StoreError."""
+        """After a visit that went well: what this device tells from now on was measured since it began. Raises StoreError.
+
+        Unless its last command did not reach the device: that may have been to erase what it told, and all is told again.
+        """
         if self._enrolled is None or self._reached is None or self.lost:
             return
         await self._device()
         heard = [one.at for one in ended.history if isinstance(one, Received)]
-        if ended.outcome is Outcome.FINISHED:
+        if ended.outcome is Outcome.FINISHED and not ended.unheard:
             await self._clock.told_all(self._reached)
         elif heard and ended.hung_up_at is not None:
             await self._clock.hung_up(self._reached, heard[-1], ended.hung_up_at)

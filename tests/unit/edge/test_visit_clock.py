@@ -45,6 +45,7 @@ from gateway.model.observation import Observation
 from gateway.model.quantity import Quantity
 from gateway.runtime.clock import SystemClock, from_iso
 from gateway.runtime.counters import Counters
+from gateway.runtime.errors import LinkError
 
 PLACE = "C0:11:22:33:44:55"
 DEVICE = "d1" * 10
@@ -221,6 +222,37 @@ async def test_a_visit_that_died_proves_nothing(house: House) -> None:
 
     memory = house.on_disk()
     assert (memory.emptied_s, memory.hang_up, memory.wrote) == (None, None, False)
+
+
+class Torn(MemoryLink):
+    """Loses its device with the first thing that is written."""
+
+    async def perform(self, command: Subscribe | Write | Read) -> None:
+        if isinstance(command, Write):
+            raise LinkError("the cable was pulled")
+        await super().perform(command)
+
+
+def erasing_visit(_unit: UnitInfo, _opened: Opened) -> Flow:
+    yield ReportFacts({"serial_number": "A-77"})
+    yield ReportClock(datetime.now(UTC).replace(tzinfo=None))
+    yield Write("line", b"ERASE")
+
+
+@pytest.mark.parametrize(("link", "emptied"), [(MemoryLink, True), (Torn, False)])
+async def test_a_visit_whose_last_command_was_lost_does_not_prove_that_all_was_forgotten(
+    house: House, link: type[MemoryLink], *, emptied: bool
+) -> None:
+    async def open_link(now: Callable[[], float]) -> Link:
+        meter.link = link(meter, now)
+        return meter.link
+
+    meter = Cuff()
+    driver = FlowDriver("acme.cuff", erasing_visit)
+    binding = Binding(PLACE, "ble", house.profile, driver, third_party=False, every_s=60)
+    assert (await Unit(house.box, binding).visit(open_link, LASTING)).well
+
+    assert (house.on_disk().emptied_s is not None) is emptied
 
 
 async def test_a_cuff_that_hung_up_a_while_after_its_last_record_has_probably_told_all(
