@@ -48,7 +48,7 @@ HASTY_HANG_UP_S = 2.0  # the same, of a visit that is cut short
 
 
 class Outcome(StrEnum):
-    """Why a visit is over, as the agent sees it."""
+    """Why a visit is over, as the agent sees it: each `Ending` of a session, and what the host refused."""
 
     FINISHED = "finished"
     CLOSED = "link closed"
@@ -57,15 +57,6 @@ class Outcome(StrEnum):
     DEADLINE = "deadline"
     MISFIT = "not the device that is enrolled here"
     STORE = "readings could not be stored"
-
-
-_OUTCOMES: Mapping[Ending, Outcome] = {
-    Ending.FINISHED: Outcome.FINISHED,
-    Ending.CLOSED: Outcome.CLOSED,
-    Ending.PEER: Outcome.PEER,
-    Ending.BUG: Outcome.BUG,
-    Ending.DEADLINE: Outcome.DEADLINE,
-}
 
 
 class Misfit(Exception):  # noqa: N818 it says what a device is, and is no fault of the agent's
@@ -346,7 +337,7 @@ class _Shell:
                 why = str(error or "") or (self._why_closed() if ending is Ending.CLOSED else "")
                 self._end = replace(
                     self._end,
-                    outcome=_OUTCOMES[ending],
+                    outcome=Outcome[ending.name],
                     why=why,
                     error=error,
                     unheard=ending is Ending.FINISHED and self._lost is not None,
