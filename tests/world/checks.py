@@ -294,11 +294,16 @@ class Checks:
         self.journal_rows.clear()
 
     def forget_clocks(self, box: str, after_s: float) -> None:
-        """A box forgot what it saw of devices' clocks since then."""
+        """A box forgot what it saw of devices' clocks since then, and that it set them itself."""
         for (name, device), pairs in self._pairs.items():
             if name == box:
                 self._pairs[name, device] = [at for at in pairs if at <= after_s]
                 self._memories.pop((name, device), None)
+        for device in self._world.devices.values():
+            device.steps = [
+                (at, f"{who}, forgotten" if who == box and at > after_s else who)
+                for at, who in device.steps
+            ]
 
     def receipt(self, cloud: "Cloud", topic: str, receipt: Receipt) -> None:
         """It must say of each number what one committed transaction says of it, to the box that sent it."""
