@@ -9,13 +9,15 @@ from demo.findings import Finding
 
 # A cuff that deletes on confirmation has forgotten a reading that the agent, killed now, has not written down yet.
 WINDOW_S_MAX = 0.25
+# The ward notes a confirmation when it has crossed the virtual air, and by then its agent may be dead. No new one is at work so soon.
+UNDER_WAY_S_MAX = 0.25
 GROWTH_MIB_MAX = 8.0  # of the median, from the first third of the samples to the last
 THIRDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A measurement that is missing. `before_s`: how long before a death of the agent it was confirmed, if it was."""
+    """A measurement that is missing. `before_s`: how long before the nearest death of the agent it was confirmed, if it was."""
 
     finding: Finding
     before_s: float | None
@@ -23,15 +25,14 @@ class Loss:
     @property
     def excused(self) -> bool:
         """Whether it fell into the window that no agent can close."""
-        return self.before_s is not None and self.before_s < WINDOW_S_MAX
+        return self.before_s is not None and -UNDER_WAY_S_MAX < self.before_s < WINDOW_S_MAX
 
     def __str__(self) -> str:
         """One line for a person."""
         if self.before_s is None:
-            return f"{self.finding}: never confirmed, or no agent died after it"
-        return (
-            f"{self.finding}: confirmed {self.before_s * 1000:.0f} ms before a death of the agent"
-        )
+            return f"{self.finding}: never confirmed, or no agent died"
+        side = "before" if self.before_s >= 0 else "after"
+        return f"{self.finding}: confirmed {abs(self.before_s) * 1000:.0f} ms {side} a death of the agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,4 @@ def growth(samples: Sequence[float]) -> Growth:
 def _before(at: datetime | None, deaths: Sequence[float]) -> float | None:
     if at is None:
         return None
-    return min(
-        (death - at.timestamp() for death in deaths if death >= at.timestamp()), default=None
-    )
+    return min((death - at.timestamp() for death in deaths), key=abs, default=None)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from demo.findings import Finding
-from demo.toll import GROWTH_MIB_MAX, WINDOW_S_MAX, growth, losses
+from demo.toll import GROWTH_MIB_MAX, UNDER_WAY_S_MAX, WINDOW_S_MAX, growth, losses
 
 CONFIRMED = datetime(2026, 3, 14, 7, 5, 9, tzinfo=UTC)
 AT = CONFIRMED.timestamp()
@@ -20,9 +20,14 @@ def test_a_loss_just_before_the_agent_died_is_excused() -> None:
     assert excused(AT - 60, AT + WINDOW_S_MAX / 2, AT + 60)
 
 
+def test_a_confirmation_that_was_under_way_as_the_agent_died_is_excused() -> None:
+    assert excused(AT - UNDER_WAY_S_MAX / 2)
+    assert excused(AT - UNDER_WAY_S_MAX / 2, AT + 60)
+
+
 def test_a_loss_that_no_death_explains_is_not_excused() -> None:
     assert not excused()
-    assert not excused(AT - 0.01)
+    assert not excused(AT - UNDER_WAY_S_MAX - 0.01)
     assert not excused(AT + WINDOW_S_MAX + 0.01)
 
 
