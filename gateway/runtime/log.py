@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import re
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
@@ -25,6 +26,11 @@ FORBIDDEN = frozenset(
     }
 )
 
+# What a device sent stands in the words of what went wrong with it, for the person at the status or the console. In a log
+# it would be a measurement for whoever reads logs.
+WORDS = ("why", "error", "exception")
+_octets = re.compile(r"\b(?=[a-f]*[0-9])(?:[0-9a-f]{2}){3,}\b")
+
 
 def configure(*, json: bool, level: str = "INFO") -> None:
     """Set up logging for this process."""
@@ -39,6 +45,7 @@ def configure(*, json: bool, level: str = "INFO") -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             redact,
             structlog.processors.format_exc_info,
+            withhold_octets,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -77,6 +84,16 @@ def redact(
     """Replace fields that must never be logged; the field's name stays, so that the mistake shows."""
     for field in FORBIDDEN & event.keys():
         event[field] = "<withheld>"
+    return event
+
+
+def withhold_octets(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Of octets in hex, three or more, only how many they were."""
+    for field in WORDS:
+        if isinstance(told := event.get(field), str | BaseException):
+            event[field] = _octets.sub(lambda found: f"<{len(found[0]) // 2} octets>", str(told))
     return event
 
 
