@@ -17,7 +17,7 @@ reconcile: $(VENV)/.demo
 	$(BIN)/python -m demo.judge $(DIR) $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -m "not services" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -m "not services" -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -31,7 +31,7 @@ services:
 
 # BLUEZ=all: the Bluetooth machine plays a sensor's sessions and a stream as well, which takes minutes more.
 test-services: $(VENV)/.dev
-	$(BIN)/pytest -m services -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -m services -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)

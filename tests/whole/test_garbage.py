@@ -115,7 +115,7 @@ def kept_aside(whole) -> int:
     return int(json.loads(told)["counts"]["parked"])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 @pytest.mark.timeout(180)
 def test_poison_is_parked_and_receipted_and_strays_are_kept_aside(whole) -> None:
     client = running_cloud(whole)
@@ -149,7 +149,7 @@ def test_poison_is_parked_and_receipted_and_strays_are_kept_aside(whole) -> None
     client.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_one_bad_reading_costs_its_neighbours_nothing_and_may_come_again_whole(whole) -> None:
     client = running_cloud(whole, 0)
@@ -166,7 +166,7 @@ def test_one_bad_reading_costs_its_neighbours_nothing_and_may_come_again_whole(w
     client.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_a_key_that_names_other_values_keeps_both_as_a_conflict(whole) -> None:
     client = running_cloud(whole, 0)
@@ -239,7 +239,7 @@ TOPICS = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(180)
 def test_garbage_for_a_status_a_question_or_a_topic_leaves_every_page_whole(whole) -> None:
     client = running_cloud(whole)
