@@ -14,7 +14,7 @@ window.VitalgateChart = (() => {
     const bounds = [...(chart.band || []), ...chart.limits.map((line) => line.at), ...numbers];
     if (!bounds.length) return [0, 1];
     const low = Math.min(...bounds), high = Math.max(...bounds);
-    const room = (high - low) * 0.08 || 1;
+    const room = (high - low) * 0.12 || 1; // what a limit's label needs beyond it, at least
     return [Math.max(0, low - room), high + room];
   }
 
