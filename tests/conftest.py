@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 
 SERVICES = Path(__file__).resolve().parent.parent / "deploy" / "services"
 END_S_MAX = 20
+SLOW_S = 20  # what a test takes that says it is slow, and not how slow
 
 # How long an example takes says more of the machine than of the product.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     took, tests = Counter[Path](), Counter(item.path for item in items)
     for item in items:
-        took[item.path] += sum(mark.args[0] for mark in item.iter_markers("slow"))
+        took[item.path] += sum((mark.args or (SLOW_S,))[0] for mark in item.iter_markers("slow"))
     items.sort(key=lambda item: -took[item.path])
     workers = getattr(config, "workerinput", {}).get("workercount", 0)
     first = list(dict.fromkeys(item.path for item in items))[:workers]
