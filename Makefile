@@ -7,6 +7,8 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 DIR    ?= demo-data
 MARK   := --- development only
+# Where tests of real servers stand: each worker reads all that it is given, and all the others take it ten seconds more.
+SERVED := tests/bluez_vm tests/fuzz tests/ports tests/services tests/world_parts
 
 .PHONY: demo reconcile test check services test-services bench soak search fuzz planted lock clean
 
@@ -17,7 +19,7 @@ reconcile: $(VENV)/.demo
 	$(BIN)/python -m demo.judge $(DIR) $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -m "not services" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -m "not services" -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -31,7 +33,7 @@ services:
 
 # BLUEZ=all: the Bluetooth machine plays a sensor's sessions and a stream as well, which takes minutes more.
 test-services: $(VENV)/.dev
-	$(BIN)/pytest -m services -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -m services -n 3 --dist loadfile --no-loadscope-reorder $(SERVED) $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, settings
 
 SERVICES = Path(__file__).resolve().parent.parent / "deploy" / "services"
 END_S_MAX = 20
+SLOW_S = 20  # what a test takes that says it is slow, and not how slow
 
 # How long an example takes says more of the machine than of the product.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,10 +28,22 @@ settings.register_profile("fixed", settings.get_profile("search"), derandomize=T
 settings.load_profile("fixed")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first, else in the order given: no worker shall begin one when the others are nearly done."""
-    long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)
+@pytest.hookimpl(trylast=True)  # what is not asked for is left out before
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest files first, else in the order given: no worker shall begin one when the others are nearly done.
+
+    pytest-xdist hands a worker the next file while it has one or two tests left, so what is next waits for a long test's end.
+    Behind the first file of each worker come files of a single short test: else one that takes minutes would wait for another.
+    """
+    took, tests = Counter[Path](), Counter(item.path for item in items)
+    for item in items:
+        took[item.path] += sum((mark.args or (SLOW_S,))[0] for mark in item.iter_markers("slow"))
+    items.sort(key=lambda item: -took[item.path])
+    workers = getattr(config, "workerinput", {}).get("workercount", 0)
+    first = list(dict.fromkeys(item.path for item in items))[:workers]
+    single = [path for path, count in tests.items() if count == 1 and not took[path]][:workers]
+    place = {path: turn for turn, path in enumerate([*first, *single])}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @dataclass

@@ -11,8 +11,7 @@ from tests.bluez_vm.machine import ROOT
 from tests.bluez_vm.told import BLUEZ, TOLD_BYTES, play, times
 from tests.world_parts.bluez_hands import NEEDS_DBUS
 
-# Not marked slow, which would begin it early: it is for the worker that has not got the Bluetooth machine.
-pytestmark = [NEEDS_DBUS, pytest.mark.services]
+pytestmark = [NEEDS_DBUS, pytest.mark.services, pytest.mark.slow(150)]
 STAND_IN_S, PATIENCE_S = 300, 40
 
 

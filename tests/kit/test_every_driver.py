@@ -41,6 +41,7 @@ def pairs() -> Iterator[ParameterSet]:
             yield pytest.param(case, check, id=name)
 
 
+@pytest.mark.slow(0.2)
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("case", "check"), list(pairs()))
 def test_our_drivers_pass(case: Case, check: str) -> None:

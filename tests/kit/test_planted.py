@@ -53,7 +53,7 @@ def test_the_fault_is_named(garden: Garden, plant: Plant) -> None:
     assert list(failed) == [plant.check]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("bed", BEDS if ALL else BEDS[-1:], ids=lambda bed: bed.driver)
 def test_the_driver_as_it_is_passes_each_of_those_checks(garden: Garden, bed: Bed) -> None:
@@ -63,7 +63,7 @@ def test_the_driver_as_it_is_passes_each_of_those_checks(garden: Garden, bed: Be
         assert garden.check(bed.driver, checks, profile) == {}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(180)
 def test_a_vendors_pytest_names_it_too(garden: Garden) -> None:
     plant = next(one for one in PLANTS if str(one) == f"LO as a number-{ULTRA}")

@@ -4,6 +4,7 @@ import asyncio
 import statistics
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,16 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# What a canvas is told to write, and where: a label that is cut can be seen, and not be asked for.
+WRITTEN = """
+const own = CanvasRenderingContext2D.prototype.fillText;
+window.written = [];
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+  const wide = this.measureText(text).width, left = x - wide * ({ center: 0.5, right: 1 }[this.textAlign] ?? 0);
+  window.written.push({ text, left, right: left + wide, of: this.canvas.width });
+  own.call(this, text, x, y);
+};
+"""
 ROW_MS_MAX = 1_000  # from "an alert was committed" to the row in the page, on a busy machine
 
 
@@ -245,6 +256,30 @@ async def test_evidence_and_charts_open_in_the_pane(site: Site) -> None:
     await expect(page.get_by_role("button", name="90 days")).to_have_attribute(
         "aria-pressed", "true"
     )
+    assert site.errors == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_each_label_of_a_chart_of_minutes_is_read_whole(site: Site, language: str) -> None:
+    site.ward.person("Wang Fang", "1954-05-02", "Hypertension", "cuff-1")
+    w.crisis(site.ward, "cuff-1")
+    site.ward.project()
+    await site.page.add_init_script(WRITTEN)
+    await site.open()
+    await site.page.goto(f"http://127.0.0.1:{site.port}/?lang={language}")
+    chart = site.page.locator("figure.chart")
+    for _ in range(10):  # the axis ends elsewhere between two labels each time
+        await expect(chart).to_have_attribute("data-drawn", "1")
+        written = await site.page.evaluate("window.written.splice(0)")
+        clocks = [one for one in written if ":" in one["text"]]
+        assert len(clocks) > 1
+        assert len({one["text"] for one in clocks}) == len(clocks)
+        assert [one for one in written if one["left"] < 0 or one["right"] > one["of"]] == []
+        for one, following in pairwise(clocks):
+            assert one["right"] < following["left"], (one, following)
+        site.ward.clock.advance(70)
+        await chart.evaluate("figure => { delete figure.dataset.drawn; }")
+        await chart.get_by_role("button").last.click()
     assert site.errors == []
 
 

@@ -46,6 +46,10 @@ class Whole:
         self.running.kill(name)
         return at
 
+    def kill_all(self) -> None:
+        for name, _ in reversed(self.running._running):
+            self.running.kill(name)
+
     def process(self, name: str) -> subprocess.Popen[bytes]:
         return self.running.process(name)
 
@@ -175,6 +179,8 @@ def whole(tmp_path: Path) -> Iterator[Whole]:
         one = Whole(tmp_path, running)
         yield one
         one.leave()
+        # All is asked and answered. How each process ends when it is told to is for the tests of that, not for each to wait for.
+        one.kill_all()
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ class Babbler:
         os.close(self._master)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.timeout(300)
 def test_a_serial_line_that_babbles_costs_the_other_devices_nothing(whole) -> None:
     babbler = Babbler()
@@ -92,7 +92,7 @@ def test_a_serial_line_that_babbles_costs_the_other_devices_nothing(whole) -> No
     babbler.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.timeout(300)
 def test_a_cuff_that_indicates_garbage_is_named_and_its_frames_are_kept(whole) -> None:
     whole.start_broker("iotcore")
@@ -127,7 +127,7 @@ def test_a_cuff_that_indicates_garbage_is_named_and_its_frames_are_kept(whole) -
     )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.timeout(120)
 def test_garbage_from_the_cloud_settles_nothing_and_stops_nothing(whole) -> None:
     whole.start_broker("iotcore")

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.timeout(240)
 def test_a_broker_that_was_away_costs_nothing_and_the_box_says_so(whole) -> None:
     whole.start_broker()
@@ -30,7 +30,7 @@ def test_a_broker_that_was_away_costs_nothing_and_the_box_says_so(whole) -> None
     assert whole.judge() == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 @pytest.mark.timeout(240)
 def test_an_outbox_row_that_vanishes_while_the_broker_is_away_is_named(whole) -> None:
     whole.start_broker()

@@ -37,7 +37,7 @@ def refused(command: tuple[str, ...], code: int, *words: str) -> None:
     assert [word for word in words if word not in told] == [], told
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.timeout(300)
 def test_a_second_agent_or_ingester_is_refused_and_the_first_goes_on(whole) -> None:
     everything(whole, *STEADY, "--seconds", "20")
@@ -49,7 +49,7 @@ def test_a_second_agent_or_ingester_is_refused_and_the_first_goes_on(whole) -> N
     assert whole.judge() == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 @pytest.mark.timeout(300)
 def test_what_cannot_start_says_why_in_a_sentence(whole, tmp_path: Path) -> None:
     whole.start_broker("iotcore")

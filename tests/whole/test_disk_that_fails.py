@@ -11,7 +11,7 @@ OUTAGE_S = 20
 IN_FLIGHT_MAX = 4  # two cuffs, each with what it may have been telling as the disk failed
 
 
-@pytest.mark.slow
+@pytest.mark.slow(50)
 @pytest.mark.timeout(180)
 def test_a_box_whose_disk_takes_nothing_lets_no_cuff_forget(whole) -> None:
     whole.start_broker("iotcore")

@@ -145,7 +145,7 @@ def test_the_stranger_imports_nothing_that_speaks_the_wire() -> None:
     assert not re.search(rf"^(from|import) ({ours})\b", told, re.MULTILINE)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_a_client_that_knows_only_the_documents_is_understood_and_understands(
     whole, stranger: Stranger
@@ -197,7 +197,7 @@ def test_a_client_that_knows_only_the_documents_is_understood_and_understands(
     assert len(stored) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_numbers_used_twice_are_answered_with_a_new_epoch(stranger: Stranger) -> None:
     epoch = secrets.token_hex(8)

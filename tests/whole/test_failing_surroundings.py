@@ -13,7 +13,7 @@ from demo.processes import private
 from tests.whole.steady import STEADY, everything, everything_on_the_box
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.timeout(240)
 def test_a_broker_that_refuses_or_never_answers_costs_nothing_and_is_named(whole) -> None:
     whole.start_broker("iotcore")
@@ -44,7 +44,7 @@ def test_a_broker_that_refuses_or_never_answers_costs_nothing_and_is_named(whole
     assert whole.judge() == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 @pytest.mark.timeout(300)
 def test_a_log_on_a_full_disk_stops_no_box(whole) -> None:
     whole.start_broker("iotcore")
@@ -62,7 +62,7 @@ def test_a_log_on_a_full_disk_stops_no_box(whole) -> None:
     assert whole.judge() == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.timeout(240)
 def test_a_cloud_whose_disk_takes_nothing_receipts_nothing_and_goes_on_later(whole) -> None:
     everything(whole, *STEADY, "--seconds", "30")

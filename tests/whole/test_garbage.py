@@ -21,7 +21,11 @@ from tests.whole.hands import (
 )
 
 DEEP = b"[" * 50_000 + b"]" * 50_000
-BOMB = zstandard.ZstdCompressor().compress(b'{"observations":[' + b" " * 300_000_000 + b"]}")
+
+
+def a_bomb() -> bytes:
+    """Three hundred megabytes in a few kilobytes: made by the one test that sends it, not by every worker that collects it."""
+    return zstandard.ZstdCompressor().compress(b'{"observations":[' + b" " * 300_000_000 + b"]}")
 
 
 def altered(old: bytes, new: bytes) -> bytes:
@@ -115,7 +119,7 @@ def kept_aside(whole) -> int:
     return int(json.loads(told)["counts"]["parked"])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 @pytest.mark.timeout(180)
 def test_poison_is_parked_and_receipted_and_strays_are_kept_aside(whole) -> None:
     client = running_cloud(whole)
@@ -131,7 +135,7 @@ def test_poison_is_parked_and_receipted_and_strays_are_kept_aside(whole) -> None
         assert [one["n"] for one in given["parked"]] == [number], name
         assert word in given["parked"][0]["why"], name
     number += 1
-    bomb = client.deliver(envelope(BOMB, first=number, encoding="json+zstd"))
+    bomb = client.deliver(envelope(a_bomb(), first=number, encoding="json+zstd"))
     assert "over 1000000 bytes" in bomb["parked"][0]["why"]
     uncounted = client.deliver(envelope(body(pressure()), first=number + 1, count=2))
     assert [one["n"] for one in uncounted["parked"]] == [number + 1, number + 2]
@@ -149,7 +153,7 @@ def test_poison_is_parked_and_receipted_and_strays_are_kept_aside(whole) -> None
     client.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_one_bad_reading_costs_its_neighbours_nothing_and_may_come_again_whole(whole) -> None:
     client = running_cloud(whole, 0)
@@ -166,7 +170,7 @@ def test_one_bad_reading_costs_its_neighbours_nothing_and_may_come_again_whole(w
     client.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_a_key_that_names_other_values_keeps_both_as_a_conflict(whole) -> None:
     client = running_cloud(whole, 0)
@@ -239,7 +243,7 @@ TOPICS = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(180)
 def test_garbage_for_a_status_a_question_or_a_topic_leaves_every_page_whole(whole) -> None:
     client = running_cloud(whole)

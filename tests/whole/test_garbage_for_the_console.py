@@ -12,7 +12,7 @@ from demo.judge import link
 from tests.whole.hands import DEVICE, body, envelope, pressure, running_cloud, still_works
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(180)
 def test_the_console_refuses_strangers_forgeries_and_nonsense(whole) -> None:
     client = running_cloud(whole, 0)
@@ -87,7 +87,7 @@ def nonsense_is_refused(http: httpx.Client, patient: str) -> None:
     assert http.get(f"/chart/{patient}/glucose?days=-1").status_code == httpx.codes.BAD_REQUEST
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(90)
 def test_a_one_time_link_lets_one_browser_in_once(whole) -> None:
     client = running_cloud(whole)
@@ -104,7 +104,7 @@ def test_a_one_time_link_lets_one_browser_in_once(whole) -> None:
     client.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_bytes_that_are_no_http_leave_the_console_standing(whole) -> None:
     client = running_cloud(whole)

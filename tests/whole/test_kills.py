@@ -13,7 +13,7 @@ PAUSE_S = {"edge": (2.5, 6.0), "broker": (0.5, 2.5), "cloud": (1.5, 3.5)}
 SETTLE_S = 120
 
 
-@pytest.mark.slow
+@pytest.mark.slow(120)
 @pytest.mark.timeout(480)
 def test_ten_kills_of_each_process_cost_nothing_that_a_memory_still_holds(whole, request) -> None:
     seed = int(request.config.getoption("randomly_seed", 0) or 0) & 0xFFFF

@@ -68,7 +68,7 @@ def copied(kept: Path, folder: Path) -> Path:
     return shutil.copytree(kept, folder, ignore=shutil.ignore_patterns("ports"))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(45)
 @pytest.mark.timeout(300)
 def test_kept_stores_are_judged_clean(kept: Path) -> None:
     done = judge(kept)
@@ -76,7 +76,7 @@ def test_kept_stores_are_judged_clean(kept: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(4)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("what", SPOILT)
 def test_a_row_that_is_gone_or_altered_is_named(kept: Path, tmp_path: Path, what: str) -> None:
@@ -94,7 +94,7 @@ def test_a_row_that_is_gone_or_altered_is_named(kept: Path, tmp_path: Path, what
     assert key in done.stdout or re.search(r"no alert +p", done.stdout)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(4)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("what", ["delete", "alter"])
 def test_a_point_that_is_gone_or_altered_is_named(kept: Path, tmp_path: Path, what: str) -> None:

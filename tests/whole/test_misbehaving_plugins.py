@@ -262,7 +262,7 @@ async def manager(box: Box) -> AsyncIterator[ServiceManager]:
     await made.end()
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow(11), pytest.mark.timeout(180)]
 
 
 async def test_two_distributions_with_one_driver_are_refused_by_both_names(box: Box) -> None:

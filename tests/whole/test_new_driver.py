@@ -20,7 +20,7 @@ ELSEWHERE = (
     "vitalgate driver scrub",
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_S)]
+pytestmark = [pytest.mark.slow(20), pytest.mark.timeout(PATIENCE_S)]
 
 
 class Laptop:

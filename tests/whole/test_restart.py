@@ -11,7 +11,7 @@ from demo import processes
 from tests.whole.steady import STEADY, everything, everything_on_the_box
 
 
-@pytest.mark.slow
+@pytest.mark.slow(55)
 @pytest.mark.timeout(240)
 def test_sigterm_in_the_middle_of_visits_loses_nothing(whole) -> None:
     everything(whole, *STEADY, "--seconds", "40")
@@ -25,7 +25,7 @@ def test_sigterm_in_the_middle_of_visits_loses_nothing(whole) -> None:
     assert whole.judge() == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.timeout(240)
 def test_a_ward_that_ends_and_comes_back_is_read_again(whole) -> None:
     whole.start_broker("iotcore")
@@ -53,7 +53,7 @@ def test_a_ward_that_ends_and_comes_back_is_read_again(whole) -> None:
     assert whole.process("edge").poll() is None
 
 
-@pytest.mark.slow
+@pytest.mark.slow(45)
 @pytest.mark.timeout(240)
 def test_a_damaged_outbox_is_moved_aside_and_only_what_was_in_the_damage_is_missing(whole) -> None:
     whole.start_broker("iotcore")

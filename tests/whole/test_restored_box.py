@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.slow(55)
 @pytest.mark.timeout(300)
 def test_a_box_restored_from_an_old_image_loses_nothing(whole) -> None:
     whole.start_broker()

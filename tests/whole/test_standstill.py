@@ -9,7 +9,7 @@ import pytest
 from tests.whole.steady import STEADY, everything
 
 
-@pytest.mark.slow
+@pytest.mark.slow(50)
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", ["edge", "cloud", "broker"])
 def test_a_process_that_stands_still_for_a_while_goes_on_where_it_was(whole, name: str) -> None:

@@ -12,7 +12,7 @@ from tests.whole.hands import DEVICE, Client, body, envelope, pressure
 OTHER = "box-2"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.timeout(300)
 def test_a_meter_read_by_two_boxes_is_stored_once_and_alarms_once(whole) -> None:
     whole.start_broker("iotcore")
@@ -40,7 +40,7 @@ def test_a_meter_read_by_two_boxes_is_stored_once_and_alarms_once(whole) -> None
     assert whole.judge() == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_two_confirming_readings_by_two_boxes_are_one_alert(whole) -> None:
     client, patient = cloud_with_a_patient(whole)
@@ -64,7 +64,7 @@ def test_two_confirming_readings_by_two_boxes_are_one_alert(whole) -> None:
     client.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_an_envelope_that_comes_again_or_cut_otherwise_is_stored_once(whole) -> None:
     client, _patient = cloud_with_a_patient(whole)
@@ -92,7 +92,7 @@ def test_an_envelope_that_comes_again_or_cut_otherwise_is_stored_once(whole) -> 
     client.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_an_envelope_replayed_on_another_boxs_topic_is_neither_stored_nor_receipted(whole) -> None:
     client, _patient = cloud_with_a_patient(whole)
@@ -108,7 +108,7 @@ def test_an_envelope_replayed_on_another_boxs_topic_is_neither_stored_nor_receip
     client.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_a_number_that_holds_another_reading_keeps_both_and_asks_for_a_new_epoch(whole) -> None:
     client, _patient = cloud_with_a_patient(whole)
@@ -122,7 +122,7 @@ def test_a_number_that_holds_another_reading_keeps_both_and_asks_for_a_new_epoch
     client.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(120)
 def test_whose_a_reading_is_follows_from_when_it_was_taken(whole) -> None:
     client, early = cloud_with_a_patient(whole, until="-2h")

@@ -48,7 +48,7 @@ def vendor(wheel: Built, tmp_path_factory: pytest.TempPathFactory) -> Vendor:
     return Vendor(home, wheel, theirs)
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_S)]
+pytestmark = [pytest.mark.slow(3), pytest.mark.timeout(PATIENCE_S)]
 
 
 def test_the_vendors_package_imports_the_sdk_alone() -> None:

@@ -106,7 +106,7 @@ async def until(seen: Callable[[], bool]) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 async def test_an_unmodified_agent_reads_every_cuff_of_the_ward_over_bluez(tmp_path: Path) -> None:
     async with ward(tmp_path, "--seconds", "5") as there:
         async with there.agent():
@@ -118,7 +118,7 @@ async def test_an_unmodified_agent_reads_every_cuff_of_the_ward_over_bluez(tmp_p
     assert {device["trouble"] for device in status["devices"]} == {None}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 async def test_an_agent_killed_with_minus_9_leaves_cuffs_that_the_next_one_reads(
     tmp_path: Path,
 ) -> None:
@@ -140,7 +140,7 @@ async def test_an_agent_killed_with_minus_9_leaves_cuffs_that_the_next_one_reads
     assert kept <= confirmed
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 async def test_a_person_pairs_both_cuffs_and_the_agent_reads_them_from_then_on(
     tmp_path: Path,
 ) -> None:

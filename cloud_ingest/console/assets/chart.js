@@ -2,6 +2,8 @@
 "use strict";
 window.VitalgateChart = (() => {
   const DENSE = 400; // more readings than that are small dots: large ones would run into one another
+  const SPAN_S_MIN = 900; // narrower, and two labels of the time axis would show one minute
+  const SHORT_S = 3 * 86400, YEAR_S = 366 * 86400; // up to the first the hours are told; beyond the second, the year
   // Day before month, as the server writes it: "3/4" or "Mar 4" would be read two ways.
   const locale = () => (document.body.dataset.lang === "en" ? "en-GB" : "zh-CN");
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
@@ -12,7 +14,7 @@ window.VitalgateChart = (() => {
     const bounds = [...(chart.band || []), ...chart.limits.map((line) => line.at), ...numbers];
     if (!bounds.length) return [0, 1];
     const low = Math.min(...bounds), high = Math.max(...bounds);
-    const room = (high - low) * 0.08 || 1;
+    const room = (high - low) * 0.12 || 1; // what a limit's label needs beyond it, at least
     return [Math.max(0, low - room), high + room];
   }
 
@@ -74,11 +76,37 @@ window.VitalgateChart = (() => {
     }
   }
 
+  // What stands under the time axis: the day where it is not that of the label before, the year where there is more than one.
+  function dates(span) {
+    const format = (parts) => new Intl.DateTimeFormat(locale(), { timeZone: document.body.dataset.zone, hourCycle: "h23", ...parts });
+    const day = format({ day: "numeric", month: "short" }), clock = format({ hour: "2-digit", minute: "2-digit" });
+    if (span > YEAR_S) return ((month) => (at) => month.format(at))(format({ month: "short", year: "numeric" }));
+    if (span > SHORT_S) return (at) => day.format(at);
+    const whole = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+    return (at, before) => (before && day.format(before) === day.format(at) ? clock : whole).format(at);
+  }
+
+  // Each label under its tick; at an end it is moved in as far as it must be to be read whole, which uPlot's own are not.
+  function times(u, ticks, told) {
+    const { ctx, bbox } = u, scale = devicePixelRatio, moments = ticks.map((at) => new Date(at * 1e3));
+    ctx.save();
+    ctx.fillStyle = css("soft");
+    ctx.font = `${11 * scale}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "top";
+    ticks.forEach((at, turn) => {
+      const text = told(moments[turn], moments[turn - 1]), width = ctx.measureText(text).width;
+      const left = u.valToPos(at, "x", true) - width / 2;
+      ctx.fillText(text, Math.max(0, Math.min(left, ctx.canvas.width - width)), bbox.top + bbox.height + 5 * scale);
+    });
+    ctx.restore();
+  }
+
   function options(box, chart, readout) {
     const lang = locale(), zone = document.body.dataset.zone, told = words();
-    const date = new Intl.DateTimeFormat(lang, { timeZone: zone, day: "numeric", month: "short" });
     const clock = new Intl.DateTimeFormat(lang, { timeZone: zone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-    const short = chart.end - chart.start < 3 * 86400;
+    const span = Math.max(SPAN_S_MIN, chart.end - chart.start), under = dates(span);
+    let ticked = [];
     const axis = { stroke: css("soft"), font: "11px system-ui, sans-serif", grid: { show: false }, ticks: { show: false } };
     const own = new Set(ticks(chart));
     return {
@@ -86,14 +114,15 @@ window.VitalgateChart = (() => {
       tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), zone),
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
-      scales: { x: { time: true, range: [chart.start, chart.end + (chart.end - chart.start) * 0.02 + 60] }, y: { range: ranges(chart) } },
+      scales: { x: { time: true, range: [chart.end - span, chart.end + span * 0.02 + 60] }, y: { range: ranges(chart) } },
       axes: [
-        { ...axis, size: 24, space: 80, values: (_u, ticks) => ticks.map((at) => (short ? clock : date).format(new Date(at * 1e3))) },
+        { ...axis, size: 24, space: 96, values: (_u, ticks) => { ticked = ticks; return ticks.map(() => null); } },
         { ...axis, size: 42, grid: { show: true, stroke: css("line"), width: 1 }, splits: () => [...own].sort((a, b) => a - b), values: (_u, ticks) => ticks.map((n) => (chart.unit === "mmol/L" || chart.unit === "°C" ? n.toFixed(1) : String(n))) },
       ],
       series: [{}, { paths: () => null, points: { show: false } }, { paths: () => null, points: { show: false } }],
       hooks: {
         drawClear: [(u) => band(u, chart)],
+        drawAxes: [(u) => times(u, ticked, under)],
         draw: [(u) => { u.ctx.save(); chart.dots.forEach((dot) => mark(u, dot, chart.dots.length > DENSE)); u.ctx.restore(); }],
         setCursor: [(u) => {
           const dot = chart.dots[u.cursor.idx];

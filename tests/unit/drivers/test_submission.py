@@ -129,7 +129,7 @@ def test_what_is_not_installed_is_not_said_to_be_verified(tmp_path: Path) -> Non
 
 
 # Making it and looking into it twice is all checks three times: a driver with one profile, and a limit for a busy machine.
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.timeout(240)
 def test_a_driver_of_ours_makes_a_bundle_that_verifies_here_and_shows_a_false_tier(
     tmp_path: Path,

@@ -139,7 +139,7 @@ async def home(tmp_path: Path, cuff: Cuff) -> AsyncIterator[Home]:
         yield Home(file, stack)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 async def test_an_agent_reads_says_what_is_wrong_survives_a_kill_and_ends_cleanly(
     home: Home, cuff: Cuff
 ) -> None:
