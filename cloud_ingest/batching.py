@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from cloud_ingest.stores.records.types import Delivery
 from gateway.wire.envelope import EnvelopeError, decode_header
 
-READINGS_MAX = 1_000  # in a batch: above that only latency grows (measured)
+# In a batch. The more there are, the more of them share a page that the commit writes: of 1,000, 2,000 and 3,000 with a million
+# keys stored, each writes 1.2, 1.0 and 0.8 pages and takes 61, 56 and 51 µs of CPU. What 3,000 change (10 MB) fits the writer's
+# cache; while there is a backlog, the records are locked for 0.15 s at a time.
+READINGS_MAX = 3_000
 DELIVERIES_MAX = 1_000
 BATCH_BYTES_MAX = 8_000_000
 # Above these the client stops reading from the broker, which holds the rest: an inflight window of 1,000 fits.

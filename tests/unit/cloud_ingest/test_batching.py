@@ -36,9 +36,9 @@ def test_what_waits_is_taken_together_and_in_order() -> None:
 def test_a_batch_ends_before_it_has_too_many_readings() -> None:
     inbox = Inbox()
     for n in range(5):
-        inbox.put(arrival(n, readings=300))
+        inbox.put(arrival(n, readings=900))
     sizes = [sum(at.readings for at in inbox.take()) for _ in range(2)]
-    assert sizes == [900, 600]
+    assert sizes == [2700, 1800]
     assert max(sizes) <= READINGS_MAX
 
 
