@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from edge.binding import ADVERT, BY_RADIO, SERIAL, Binding
+from edge.cloud_time import CloudTime
 from edge.drive import Ended, Misfit, Outcome
 from edge.enrol import Standing, disagreement, identify, tidy
 from edge.normalise import Provenance, normalise
@@ -20,7 +21,7 @@ from edge.tape import Shelf
 from edge.unread import UnreadFrames
 from edge.visit_clock import VisitClock
 from edge.window import Windows
-from gateway.contract.session import Reading, Received, Session
+from gateway.contract.session import Reading, Received, Session, UnitInfo
 from gateway.model.observation import Moment, Observation, Source
 from gateway.runtime.clock import Clock, from_iso, random_hex
 from gateway.runtime.counters import Counters
@@ -37,7 +38,10 @@ ACCEPT_PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What all visits of one agent share. `wake` tells the publisher that there is something new. `shelf`: visits are recorded there."""
+    """What all visits of one agent share. `wake` tells the publisher that there is something new. `shelf`: visits are recorded there.
+
+    `cloud_time`: what the cloud says of the box's clock, which is then known to be right, or by how much it is not.
+    """
 
     agent: str
     data_dir: Path
@@ -51,6 +55,7 @@ class Box:
     unread: UnreadFrames
     wake: Callable[[], None]
     shelf: Shelf | None = None
+    cloud_time: CloudTime | None = None
 
 
 class Filing:
@@ -67,7 +72,9 @@ class Filing:
         self._enrolled = enrolled
         self._facts: dict[str, str] = {}
         self._stated = False
-        self._clock = VisitClock(box.outbox, box.clock, binding.profile, self.zone())
+        self._clock = VisitClock(
+            box.outbox, box.clock, binding.profile, self._zone(), cloud=box.cloud_time
+        )
         # The visit's stamps are carried on from its start (edge/links/arrival.py), whatever the wall clock does meanwhile.
         self._base = box.clock.base()
         self._reached: datetime | None = None
@@ -83,15 +90,24 @@ class Filing:
         self.now, self._reopen = now, reopen
         self._reached = self._box.clock.now()
 
-    def zone(self) -> ZoneInfo:
+    async def unit(self, cursor: str | None) -> UnitInfo:
+        """Which device the session is to visit, and the time that it may set its clock to. Raises StoreError."""
+        enrolled, binding, clock = self._enrolled, self._binding, self._clock
+        await clock.doubt(enrolled.device if enrolled else None)
+        return UnitInfo(
+            profile=clock.profile,
+            cursor=cursor,
+            facts=enrolled.facts if enrolled else {},
+            zone_offset_s=clock.zone_offset_s(),
+            raw_stream=binding.raw_stream,
+            secrets=binding.secrets,
+            box_off_s=clock.box_off_s,
+        )
+
+    def _zone(self) -> ZoneInfo:
         """Of the device's clock: the profile's where it names one, else the box's."""
         name = self._binding.profile.clock.zone
         return ZoneInfo(name) if name else self._box.zone
-
-    def zone_offset_s(self) -> int:
-        """Device's local time = UTC + this, now."""
-        offset = self._box.clock.now().astimezone(self.zone()).utcoffset()
-        return int(offset.total_seconds()) if offset else 0
 
     async def accept(
         self, readings: Sequence[Reading], cursor: str | None, arrived: float | None

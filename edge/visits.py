@@ -55,14 +55,7 @@ class Unit:
         cursor = await box.outbox.cursor(enrolled.device) if enrolled else None
         arrivals = Arrivals(box.clock)
         filing = Filing(box, binding, standing, enrolled)
-        info = UnitInfo(
-            profile=binding.profile,
-            cursor=cursor,
-            facts=enrolled.facts if enrolled else {},
-            zone_offset_s=filing.zone_offset_s(),
-            raw_stream=binding.raw_stream,
-            secrets=binding.secrets,
-        )
+        info = await filing.unit(cursor)
         link = self._recorded(await open_link(arrivals.now), cursor)
         filing.reached(arrivals.now, lambda: driver.open(info))
         ended = await self._driven(driver, info, link, filing)

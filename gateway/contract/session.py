@@ -10,6 +10,8 @@ from gateway.model.quantity import Limit, Quantity
 
 CONTRACT = 0
 
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 a device's clock has no zone
+
 OFFSET_UNKNOWN = "offset_unknown"
 """The mark of a reading whose device says that user's time differs from `taken`, and not by how much: it names the record, and does not date it."""
 
@@ -170,6 +172,8 @@ class PeerError(Exception):
 class UnitInfo:
     """The device that is visited. `zone_offset_s`: local time of the device = UTC + this, as far as the box knows.
 
+    `box_off_s`: what the box's clock lacks to the true time, where the cloud has said so: events are stamped by the box's.
+    A device's clock is set by `local_time`, which knows of both.
     `raw_stream`: the operator wants each sample of a stream kept, and pays for it.
     `secrets`: what the device asks for and its operator wrote into a file of its own (ADR 21). They may be written to the
     device, and never stand in a reading, a fact, a cursor or a message.
@@ -181,6 +185,11 @@ class UnitInfo:
     zone_offset_s: int = 0
     raw_stream: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    box_off_s: float = 0.0
+
+    def local_time(self, at: float) -> datetime:
+        """What a right clock of the device would show (naive, whole seconds) at an event's `at`."""
+        return _EPOCH + timedelta(seconds=int(at + self.box_off_s) + self.zone_offset_s)
 
 
 class Session(Protocol):
