@@ -22,6 +22,7 @@ from edge.unread import UnreadFrames
 from edge.visit_clock import VisitClock
 from edge.window import Windows
 from gateway.contract.session import Reading, Received, Session, UnitInfo
+from gateway.contract.unreadable import UnreadableError
 from gateway.model.observation import Moment, Observation, Source
 from gateway.runtime.clock import Clock, from_iso, random_hex
 from gateway.runtime.counters import Counters
@@ -167,10 +168,10 @@ class Filing:
         if not self._binding.profile.deletes_on_confirm or ended.outcome is Outcome.CLOSED:
             return
         unfiled = _given_up_on(ended)
-        if ended.history and ended.outcome not in (Outcome.MISFIT, Outcome.STORE):
-            unfiled += await self._salvage(ended)
-        else:
+        if not ended.history or ended.outcome in (Outcome.MISFIT, Outcome.STORE):
             unfiled += ended.unread
+        if ended.history:
+            unfiled += await self._salvage(ended)
         if not unfiled:
             return
         self._box.counters.add("frames.unread", len(unfiled))
@@ -181,7 +182,8 @@ class Filing:
 
     async def _salvage(self, ended: Ended) -> list[Received]:
         assert self._reopen is not None  # a visit that ended has begun
-        saved = salvage(self._reopen, ended.history[:-1], ended.unread)
+        refused = ended.outcome in (Outcome.MISFIT, Outcome.STORE)
+        saved = salvage(self._reopen, ended.history[:-1], () if refused else ended.unread)
         unfiled = saved.unreadable
         for frame, readings in saved.read:
             try:
@@ -288,6 +290,8 @@ class Filing:
 
 def _given_up_on(ended: Ended) -> list[Received]:
     """The frame at which the session ended in a fault, or which could not be stored."""
+    if isinstance(ended.error, UnreadableError) and not ended.history:
+        return list(ended.error.frames)
     last = ended.history[-1] if ended.history else None
     faults = (Outcome.PEER, Outcome.BUG, Outcome.STORE)
     return [last] if ended.outcome in faults and isinstance(last, Received) else []

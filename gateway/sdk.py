@@ -53,6 +53,7 @@ from gateway.contract.session import (
     UnitInfo,
     Write,
 )
+from gateway.contract.unreadable import Unreadable, UnreadableError
 from gateway.model.quantity import Limit, Quantity
 
 __all__ = [
@@ -99,6 +100,8 @@ __all__ = [
     "Subscribe",
     "TimerFired",
     "UnitInfo",
+    "Unreadable",
+    "UnreadableError",
     "VisitClosed",
     "Waiting",
     "Write",
