@@ -7,7 +7,6 @@ from gateway.contract.authoring import (
     Flow,
     FlowDriver,
     PushDriver,
-    VisitClosed,
     Waiting,
     listen,
     quiet,
@@ -51,6 +50,7 @@ from gateway.contract.session import (
     Subscribe,
     TimerFired,
     UnitInfo,
+    VisitClosed,
     Write,
 )
 from gateway.contract.unreadable import Unreadable, UnreadableError

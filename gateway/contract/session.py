@@ -168,6 +168,18 @@ class PeerError(Exception):
     """The device broke its protocol: all that a session may raise."""
 
 
+class VisitClosed(Exception):  # noqa: N818 it is thrown into a flow to tell it, not raised as a fault
+    """The link is gone, or the visit's time is up. A flow that holds readings back may catch it and yield `Report`s; nothing else is heard.
+
+    `at`: when, by the box's clock.
+    """
+
+    def __init__(self, why: str = "", at: float = 0.0) -> None:
+        """As `Closed` says it."""
+        super().__init__(why)
+        self.at = at
+
+
 @dataclass(frozen=True, slots=True)
 class UnitInfo:
     """The device that is visited. `zone_offset_s`: local time of the device = UTC + this, as far as the box knows.

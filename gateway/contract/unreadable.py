@@ -3,8 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from gateway.contract.authoring import VisitClosed
-from gateway.contract.session import PeerError, Received
+from gateway.contract.session import PeerError, Received, VisitClosed
 
 UNREADABLE_MAX = 64  # of one visit; a device that sends more is not one of the profile's
 
