@@ -141,6 +141,7 @@ async def _put_together(
             quarantine=quarantine,
             unread=UnreadFrames(settings.data_dir),
             wake=publisher.wake,
+            cloud_time=publisher.cloud_time,
             shelf=Shelf(record, clock, version(DISTRIBUTION)) if record else None,
         )
         yield _agent(settings, box, bindings, publisher)

@@ -76,7 +76,8 @@ class ClockMemory(msgspec.Struct, frozen=True, omit_defaults=True):
     the box's wall clock and the one that never goes back, at one moment of its boot `boot`. `loose`: one of them was moved
     since then by nobody knows how much, and moments of earlier visits say nothing any more; `back_s`: by at least so much back.
     `wrote`: the visit that was about to set the clock went on to its end. `heedless`: the device once went on as before after
-    it was to be set; `deaf`: also after a visit that did set it. The one may be a link that was lost in between.
+    it was to be set; `deaf`: also after a visit that did set it. The one may be a link that was lost in between. `latest_s`: the latest
+    that the box's clock has shown at a visit, unless it was set back since.
     """
 
     stretches: tuple[Stretch, ...] = ()
@@ -90,6 +91,7 @@ class ClockMemory(msgspec.Struct, frozen=True, omit_defaults=True):
     wrote: bool = False
     heedless: bool = False
     deaf: bool = False
+    latest_s: float | None = None
 
 
 NOTHING = ClockMemory()
@@ -116,19 +118,29 @@ def met(memory: ClockMemory, box_s: float, base: TimeBase) -> tuple[ClockMemory,
     `base`: what the box's clock rests on. Within one boot a step of it is known exactly, and the memory moves along.
     """
     steady_s = box_s - base.anchor_s
-    here = replace(memory, box_s=box_s, steady_s=steady_s, boot=base.boot)
+    latest_s = box_s if memory.latest_s is None else max(box_s, memory.latest_s)
+    here = replace(memory, box_s=box_s, steady_s=steady_s, boot=base.boot, latest_s=latest_s)
     if memory.box_s is None:
         return _settled(here, box_s), False
     passed_s = box_s - memory.box_s
     step_s = passed_s - (steady_s - memory.steady_s)
     back = passed_s < -BOX_STEP_S
     if base.boot and base.boot == memory.boot:
+        if step_s < -BOX_STEP_S:
+            here = replace(here, latest_s=box_s)  # who set it back knew why
         return _settled(_moved(here, step_s), box_s), back
     # The steady clock begins anew when the box does; then nothing says by how much the wall clock was moved.
     if abs(step_s) <= BOX_STEP_S:
         return _settled(here, box_s), False
     loose = _loosened(replace(here, hang_up=None))
     return replace(loose, back_s=-passed_s if back else None), back
+
+
+def is_behind(memory: ClockMemory) -> bool:
+    """Whether the box's clock, as it was met, shows an earlier time than it once did: it is wrong by that and more."""
+    if memory.box_s is None or memory.latest_s is None:
+        return False
+    return memory.box_s < memory.latest_s - BOX_STEP_S
 
 
 def seen(

@@ -56,6 +56,11 @@ class CloudTime:
         self._take(at, round_s)
         return True
 
+    @property
+    def told(self) -> bool:
+        """Whether the cloud has said what time it is, in this boot and to this agent."""
+        return self._heard is not None and self._heard.boot == self._clock.base().boot
+
     def off_s(self, base: TimeBase | None) -> float | None:
         """What is to be added to times that rest on `base`; None where that is nothing, or not known.
 

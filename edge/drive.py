@@ -96,8 +96,8 @@ class Host(Protocol):
 class Ended:
     """How a visit went. `history` and `unread` (frames that arrived too late for the session) serve `edge.salvage`.
 
-    `hung_up_at`: when the device ended the link, as far as is known, by itself. `unheard`: the session had ended, and the device
-    did not get its last command.
+    `error`: what broke it off. `hung_up_at`: when the device ended the link, as far as is known, by itself. `unheard`: the
+    session had ended, and the device did not get its last command.
     """
 
     outcome: Outcome
@@ -183,7 +183,7 @@ class _Shell:
         self._saving: tuple[asyncio.Task[None], Persist] | None = None
         self._history: list[Happening] | None = [] if keep_history else None
         self._closing = False
-        self._lost: str | None = None
+        self._lost: LinkError | None = None
         self._end = Ended(Outcome.CLOSED)
         self._refused = False
         self._listening = asyncio.create_task(self._listen())
@@ -204,7 +204,7 @@ class _Shell:
 
     async def farewell(self) -> None:
         """Cut short: tell the session what has arrived, persist what it makes of it, ask nothing more of the device."""
-        self._lost = self._lost or "the agent is stopping"
+        self._lost = self._lost or LinkError("the agent is stopping")
         try:
             async with asyncio.timeout(FAREWELL_S):
                 await self._settle_saving()
@@ -230,7 +230,7 @@ class _Shell:
                 await self._link.close()
                 await asyncio.wait({self._listening})
         except TimeoutError:
-            self._lost = self._lost or f"the link did not close within {patience_s} s"
+            self._lost = self._lost or LinkError(f"the link did not close within {patience_s} s")
         finally:
             self._listening.cancel()
 
@@ -270,7 +270,7 @@ class _Shell:
         if self._inbox:
             return self._take()
         if self._listening.done():
-            return Closed(self._now(), self._why_closed())
+            return Closed(self._now(), str(self._fault()))
         return None
 
     def _take(self) -> Opened | Received | Refused | None:
@@ -279,11 +279,11 @@ class _Shell:
         self._room.set()
         return self._inbox.popleft()
 
-    def _why_closed(self) -> str:
+    def _fault(self) -> LinkError:
         fault = None if self._listening.cancelled() else self._listening.exception()
         if fault is not None and not isinstance(fault, LinkError):
             raise fault  # our own bug in a link
-        return self._lost or (str(fault) if fault else "the device hung up")
+        return self._lost or fault or LinkError("the device hung up")
 
     async def _listen(self) -> None:
         try:
@@ -334,11 +334,11 @@ class _Shell:
             case Facts(facts):
                 await self._host.check(facts)
             case Over(ending, error):
-                why = str(error or "") or (self._why_closed() if ending is Ending.CLOSED else "")
+                error = self._fault() if ending is Ending.CLOSED else error
                 self._end = replace(
                     self._end,
                     outcome=Outcome[ending.name],
-                    why=why,
+                    why=str(error or ""),
                     error=error,
                     unheard=ending is Ending.FINISHED and self._lost is not None,
                 )
@@ -354,7 +354,7 @@ class _Shell:
             await self._link.perform(command)
         except LinkError as fault:
             # The device is gone; what it said before is still heard, then the session learns that it is closed.
-            self._lost = str(fault)
+            self._lost = fault
             await self._link.close()
 
     def _wake(self, token: int, after_s: float) -> None:

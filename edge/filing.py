@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from edge.binding import ADVERT, BY_RADIO, SERIAL, Binding
+from edge.cloud_time import CloudTime
 from edge.drive import Ended, Misfit, Outcome
 from edge.enrol import Standing, disagreement, identify, tidy
 from edge.normalise import Provenance, normalise
@@ -20,7 +21,8 @@ from edge.tape import Shelf
 from edge.unread import UnreadFrames
 from edge.visit_clock import VisitClock
 from edge.window import Windows
-from gateway.contract.session import Reading, Received, Session
+from gateway.contract.session import Reading, Received, Session, UnitInfo
+from gateway.contract.unreadable import UnreadableError
 from gateway.model.observation import Moment, Observation, Source
 from gateway.runtime.clock import Clock, from_iso, random_hex
 from gateway.runtime.counters import Counters
@@ -37,7 +39,10 @@ ACCEPT_PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What all visits of one agent share. `wake` tells the publisher that there is something new. `shelf`: visits are recorded there."""
+    """What all visits of one agent share. `wake` tells the publisher that there is something new. `shelf`: visits are recorded there.
+
+    `cloud_time`: what the cloud says of the box's clock, which is then known to be right, or by how much it is not.
+    """
 
     agent: str
     data_dir: Path
@@ -51,6 +56,7 @@ class Box:
     unread: UnreadFrames
     wake: Callable[[], None]
     shelf: Shelf | None = None
+    cloud_time: CloudTime | None = None
 
 
 class Filing:
@@ -67,7 +73,9 @@ class Filing:
         self._enrolled = enrolled
         self._facts: dict[str, str] = {}
         self._stated = False
-        self._clock = VisitClock(box.outbox, box.clock, binding.profile, self.zone())
+        self._clock = VisitClock(
+            box.outbox, box.clock, binding.profile, self._zone(), cloud=box.cloud_time
+        )
         # The visit's stamps are carried on from its start (edge/links/arrival.py), whatever the wall clock does meanwhile.
         self._base = box.clock.base()
         self._reached: datetime | None = None
@@ -83,15 +91,24 @@ class Filing:
         self.now, self._reopen = now, reopen
         self._reached = self._box.clock.now()
 
-    def zone(self) -> ZoneInfo:
+    async def unit(self, cursor: str | None) -> UnitInfo:
+        """Which device the session is to visit, and the time that it may set its clock to. Raises StoreError."""
+        enrolled, binding, clock = self._enrolled, self._binding, self._clock
+        await clock.doubt(enrolled.device if enrolled else None)
+        return UnitInfo(
+            profile=clock.profile,
+            cursor=cursor,
+            facts=enrolled.facts if enrolled else {},
+            zone_offset_s=clock.zone_offset_s(),
+            raw_stream=binding.raw_stream,
+            secrets=binding.secrets,
+            box_off_s=clock.box_off_s,
+        )
+
+    def _zone(self) -> ZoneInfo:
         """Of the device's clock: the profile's where it names one, else the box's."""
         name = self._binding.profile.clock.zone
         return ZoneInfo(name) if name else self._box.zone
-
-    def zone_offset_s(self) -> int:
-        """Device's local time = UTC + this, now."""
-        offset = self._box.clock.now().astimezone(self.zone()).utcoffset()
-        return int(offset.total_seconds()) if offset else 0
 
     async def accept(
         self, readings: Sequence[Reading], cursor: str | None, arrived: float | None
@@ -151,10 +168,10 @@ class Filing:
         if not self._binding.profile.deletes_on_confirm or ended.outcome is Outcome.CLOSED:
             return
         unfiled = _given_up_on(ended)
-        if ended.history and ended.outcome not in (Outcome.MISFIT, Outcome.STORE):
-            unfiled += await self._salvage(ended)
-        else:
+        if not ended.history or ended.outcome in (Outcome.MISFIT, Outcome.STORE):
             unfiled += ended.unread
+        if ended.history:
+            unfiled += await self._salvage(ended)
         if not unfiled:
             return
         self._box.counters.add("frames.unread", len(unfiled))
@@ -165,7 +182,8 @@ class Filing:
 
     async def _salvage(self, ended: Ended) -> list[Received]:
         assert self._reopen is not None  # a visit that ended has begun
-        saved = salvage(self._reopen, ended.history[:-1], ended.unread)
+        refused = ended.outcome in (Outcome.MISFIT, Outcome.STORE)
+        saved = salvage(self._reopen, ended.history[:-1], () if refused else ended.unread)
         unfiled = saved.unreadable
         for frame, readings in saved.read:
             try:
@@ -275,6 +293,8 @@ class Filing:
 
 def _given_up_on(ended: Ended) -> list[Received]:
     """The frame at which the session ended in a fault, or which could not be stored."""
+    if isinstance(ended.error, UnreadableError) and not ended.history:
+        return list(ended.error.frames)
     last = ended.history[-1] if ended.history else None
     faults = (Outcome.PEER, Outcome.BUG, Outcome.STORE)
     return [last] if ended.outcome in faults and isinstance(last, Received) else []

@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge.cloud_time import CloudTime
 from edge.exchange import Exchange
 from edge.outbox.port import AsyncOutbox
 from edge.patience import Backoff
@@ -311,6 +312,11 @@ class Publisher:
         self._exchange = Exchange(outbox, branch.agent, clock, counters, rng=rng, version=version)
         self._something = asyncio.Event()
         self.connected = False
+
+    @property
+    def cloud_time(self) -> CloudTime:
+        """What the cloud's answers said of the time."""
+        return self._exchange.time
 
     @property
     def clock_off_s(self) -> float | None:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gateway.contract.session import Command, Event, Reading, Received, Report, Session
-from gateway.contract.visit import Effect, Happening, Persist, Persisted, Visit
+from gateway.contract.session import Closed, Command, Event, Reading, Received, Report, Session
+from gateway.contract.unreadable import UnreadableError
+from gateway.contract.visit import Effect, Happening, Over, Persist, Persisted, Visit
 
 
 @dataclass(slots=True)
 class Salvaged:
-    """`read`: each late frame with the readings in it. `unreadable`: those of which the driver made an error."""
+    """`read`: each late frame with the readings in it. `unreadable`: those that the driver could not read, the visit's own included."""
 
     read: list[tuple[Received, tuple[Reading, ...]]] = field(
         default_factory=list[tuple[Received, tuple[Reading, ...]]]
@@ -57,7 +58,15 @@ def salvage(
             overheard, visit = _replayed(open_session, heard)
         else:
             heard.append(frame)
+    salvaged.unreadable += _held(visit)
     return salvaged
+
+
+def _held(visit: Visit) -> Iterator[Received]:
+    """What a session could not read, and went on after, it says when it is over."""
+    for effect in visit.handle(Closed(0.0)):
+        if isinstance(effect, Over) and isinstance(effect.error, UnreadableError):
+            yield from effect.error.frames
 
 
 def _replayed(

@@ -34,11 +34,15 @@ TEXT_CHARS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When a reading reached the box (aware), the zone of the device's clock, and whether the box doubts its own clock."""
+    """When a reading reached the box (aware), the zone of the device's clock, and whether the box doubts its own clock.
+
+    `box_off_s`: what the box's clock lacks to the true time, where the cloud has said so.
+    """
 
     at: datetime
     zone: ZoneInfo
     box_in_doubt: bool = False
+    box_off_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,11 @@ def moment_of(
     instead, marked unknown unless the visit saw it being made; the measurement stays. A time near a reset epoch is not corrected even with a pair: it may come
     from before an earlier reset.
     """
-    resolved = (
-        _resolve(reading, profile, arrival, remembered(memory, pair, profile, arrival.zone))
-        if pair is not None
-        else _assume(reading, profile, arrival)
-    )
+    if pair is None:
+        resolved = _assume(reading, profile, arrival)
+    else:
+        known = remembered(memory, pair, profile, arrival.zone, arrival.box_off_s)
+        resolved = _resolve(reading, profile, arrival, known)
     if resolved is None:
         return _unknown(reading, arrival, memory)
     assert reading.taken is not None
@@ -92,11 +96,16 @@ def moment_of(
 
 
 def remembered(
-    memory: ClockMemory, pair: ClockPair, profile: Profile, zone: ZoneInfo
+    memory: ClockMemory, pair: ClockPair, profile: Profile, zone: ZoneInfo, box_off_s: float = 0.0
 ) -> ClockMemory:
-    """The memory with this visit's pair; where the profile lets the agent set the clock, also that it is about to."""
-    box = datetime.fromtimestamp(pair.box_s, UTC)
-    set_to_s = _offset(zone, box).total_seconds() if profile.clock.settable else None
+    """The memory with this visit's pair; where the profile lets the agent set the clock, also that it is about to.
+
+    It is set to the true local time: by the box's clock, that lies `box_off_s` further ahead.
+    """
+    set_to_s = None
+    if profile.clock.settable:
+        true = datetime.fromtimestamp(pair.box_s + box_off_s, UTC)
+        set_to_s = _offset(zone, true).total_seconds() + box_off_s
     return seen(memory, pair, profile.clock, set_to_s)
 
 

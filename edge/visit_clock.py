@@ -1,6 +1,7 @@
 """One device's clock during one visit: recalls what earlier visits saw of it, keeps what this one sees. Judges no reading."""
 
-from datetime import UTC, datetime
+from dataclasses import replace as replaced
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
@@ -13,8 +14,10 @@ from edge.clock_history import (
     decode,
     emptied,
     encode,
+    is_behind,
     met,
 )
+from edge.cloud_time import CloudTime
 from edge.outbox.port import AsyncOutbox
 from edge.timekeeping import Arrival, moment_of, remembered
 from gateway.contract.profile import Profile
@@ -28,24 +31,48 @@ LINGER_S_MIN = 0.3
 
 
 class VisitClock:
-    """Nameless until `meet`, since a device may show its clock before it says who it is."""
+    """Nameless until `meet`, since a device may show its clock before it says who it is.
 
-    def __init__(self, outbox: AsyncOutbox, clock: Clock, profile: Profile, zone: ZoneInfo) -> None:
-        """Of a visit to a device of this profile, whose clock runs in `zone`."""
+    `profile`: the device's as the visit may use it. `box_off_s`: what the box's clock lacks to the cloud's, where that has said it.
+    """
+
+    def __init__(
+        self,
+        outbox: AsyncOutbox,
+        clock: Clock,
+        profile: Profile,
+        zone: ZoneInfo,
+        *,
+        cloud: CloudTime | None,
+    ) -> None:
+        """Of a visit that begins now, to a device of this profile, whose clock runs in `zone`."""
         self._outbox, self._clock = outbox, clock
-        self._profile, self._zone = profile, zone
+        self.profile, self._zone = profile, zone
+        self._told = cloud is not None and cloud.told
+        self.box_off_s = (cloud.now_off_s() or 0.0) if cloud is not None else 0.0
         self._device: str | None = None
         self._before = NOTHING
         self._box_in_doubt = False
         self._pair: ClockPair | None = None
 
+    async def doubt(self, enrolled: str | None) -> None:
+        """Of a box whose clock is known to be wrong, nobody knows by how much, no device's clock may be set. Raises StoreError.
+
+        `enrolled`: what is expected at the place. Its clock is left as it is, which costs nothing: it is read beside the box's.
+        """
+        if self._told or enrolled is None or not self.profile.clock.settable:
+            return
+        memory, back = await self._recall(enrolled)
+        if back or is_behind(memory):
+            self.profile = replaced(
+                self.profile, clock=replaced(self.profile.clock, settable=False)
+            )
+
     async def meet(self, device: str) -> None:
         """This is whose clock it is. Raises StoreError."""
         if self._device is not None:
             return
-        memory = decode(await self._outbox.clock_memory(device))
-        box_s = self._clock.now().timestamp()
-        self._before, self._box_in_doubt = met(memory, box_s, self._clock.base())
+        self._before, self._box_in_doubt = await self._recall(device)
         self._device = device
         if self._pair is not None:
             await self._keep(self._now())
@@ -58,8 +85,8 @@ class VisitClock:
 
     def moment(self, reading: Reading, heard_at: datetime) -> Moment:
         """When a reading was taken that arrived at `heard_at` (aware)."""
-        arrival = Arrival(heard_at, self._zone, self._box_in_doubt)
-        return moment_of(reading, self._profile, arrival, self._pair, self._before)
+        arrival = Arrival(heard_at, self._zone, self._box_in_doubt, self.box_off_s)
+        return moment_of(reading, self.profile, arrival, self._pair, self._before)
 
     async def told_all(self, began: datetime) -> None:
         """The device has told all that it held when the visit began. Raises StoreError."""
@@ -72,10 +99,20 @@ class VisitClock:
         hang_up = HangUp(began.astimezone(UTC).timestamp(), ended_at)
         await self._keep(replace(self._now(), hang_up=hang_up))
 
+    def zone_offset_s(self) -> int:
+        """Device's local time = UTC + this, now."""
+        true = self._clock.now() + timedelta(seconds=self.box_off_s)
+        offset = true.astimezone(self._zone).utcoffset()
+        return int(offset.total_seconds()) if offset else 0
+
+    async def _recall(self, device: str) -> tuple[ClockMemory, bool]:
+        memory = decode(await self._outbox.clock_memory(device))
+        return met(memory, self._clock.now().timestamp(), self._clock.base())
+
     def _now(self) -> ClockMemory:
         if self._pair is None:
             return self._before
-        return remembered(self._before, self._pair, self._profile, self._zone)
+        return remembered(self._before, self._pair, self.profile, self._zone, self.box_off_s)
 
     async def _keep(self, memory: ClockMemory) -> None:
         assert self._device is not None  # only then there is anything to keep

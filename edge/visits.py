@@ -7,6 +7,7 @@ from edge.drive import Ended, Outcome, drive
 from edge.enrol import Standing
 from edge.filing import Box, Filing
 from edge.links.arrival import Arrivals
+from edge.links.ble import TurnedAwayError
 from edge.links.recording import Recording
 from edge.scan import Visited
 from gateway.contract.session import Driver, Link, UnitInfo
@@ -14,6 +15,10 @@ from gateway.runtime import log
 from gateway.runtime.errors import LinkError, StoreError
 
 _log = log.get("visits")
+
+# One that is out of reach for a moment also hangs up before it has answered; one that wants to be paired does each time.
+SILENT_VISITS = 3
+SILENT = "the device hung up before it said anything"
 
 OpenLink = Callable[[Callable[[], float]], Awaitable[Link]]
 
@@ -27,6 +32,7 @@ class Unit:
         barred = box.quarantine.why_not(binding.profile.driver)
         self.trouble = f"unserved: {barred}" if barred else None
         self._replaced = False
+        self._silent = 0  # visits in a row that ended before it answered anything
 
     async def visit(self, open_link: OpenLink, standing: Standing) -> Visited:
         """One visit, to its end. What fails is told in `trouble` and in how it was visited; our own bugs pass."""
@@ -43,6 +49,8 @@ class Unit:
         except (LinkError, StoreError) as fault:
             self.trouble = str(fault)
             visited = Visited(well=False)
+            if isinstance(fault, TurnedAwayError):
+                await self._note_silence()
         if not visited.well:
             self._box.counters.add("visits.failed")
         if not visited.well and self.trouble != before:  # a port that stays absent is told of once
@@ -55,14 +63,7 @@ class Unit:
         cursor = await box.outbox.cursor(enrolled.device) if enrolled else None
         arrivals = Arrivals(box.clock)
         filing = Filing(box, binding, standing, enrolled)
-        info = UnitInfo(
-            profile=binding.profile,
-            cursor=cursor,
-            facts=enrolled.facts if enrolled else {},
-            zone_offset_s=filing.zone_offset_s(),
-            raw_stream=binding.raw_stream,
-            secrets=binding.secrets,
-        )
+        info = await filing.unit(cursor)
         link = self._recorded(await open_link(arrivals.now), cursor)
         filing.reached(arrivals.now, lambda: driver.open(info))
         ended = await self._driven(driver, info, link, filing)
@@ -106,11 +107,12 @@ class Unit:
         box = self._box
         box.counters.add(f"visits.{ended.outcome.name.lower()}")
         box.counters.add("readings.new", filing.fresh)
+        self._silent = self._silent + 1 if isinstance(ended.error, TurnedAwayError) else 0
         well = ended.outcome is Outcome.FINISHED or (
             # Cuffs hang up by themselves when they have told all; what streams is carried out of reach.
             ended.outcome is Outcome.CLOSED and filing.told > 0 and self.binding.profile.told_once
         )
-        self.trouble = None if well else _in_words(ended)
+        self.trouble = None if well else self._in_words(ended)
         if filing.lost:
             self.trouble = (
                 f"{filing.lost} frames could not be read, and could not be kept: {filing.lost_why}"
@@ -133,6 +135,19 @@ class Unit:
         await filing.enrol_other()
         return Visited(well=True, again=True)
 
+    def _in_words(self, ended: Ended) -> str:
+        outcome = ended.outcome.value
+        if not isinstance(ended.error, TurnedAwayError):
+            return f"{outcome}: {ended.why}" if ended.why else outcome
+        return ended.why if self._silent >= SILENT_VISITS else f"{outcome}: {SILENT}"
 
-def _in_words(ended: Ended) -> str:
-    return f"{ended.outcome.value}: {ended.why}" if ended.why else ended.outcome.value
+    async def _note_silence(self) -> None:
+        """It was reached, and hung up before anything of it was known: once that goes on, the cloud is told, too."""
+        self._silent += 1
+        if self._silent < SILENT_VISITS:
+            return
+        try:
+            if enrolled := await self._box.outbox.enrolled(self.binding.place):
+                await self._box.outbox.note_device(enrolled.device, trouble=self.trouble)
+        except StoreError as fault:
+            _log.warning("trouble.not_noted", why=str(fault))

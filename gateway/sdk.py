@@ -7,7 +7,6 @@ from gateway.contract.authoring import (
     Flow,
     FlowDriver,
     PushDriver,
-    VisitClosed,
     Waiting,
     listen,
     quiet,
@@ -51,8 +50,10 @@ from gateway.contract.session import (
     Subscribe,
     TimerFired,
     UnitInfo,
+    VisitClosed,
     Write,
 )
+from gateway.contract.unreadable import Unreadable, UnreadableError
 from gateway.model.quantity import Limit, Quantity
 
 __all__ = [
@@ -99,6 +100,8 @@ __all__ = [
     "Subscribe",
     "TimerFired",
     "UnitInfo",
+    "Unreadable",
+    "UnreadableError",
     "VisitClosed",
     "Waiting",
     "Write",

@@ -6,7 +6,7 @@ blood_pressure/README.md.
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from drivers.gatt.clocks import decode_current_time, decode_date_time, encode_current_time
 from drivers.gatt.device_information import FACTS
@@ -37,7 +37,6 @@ ISENS_CLOCK = "isens_clock"
 ANSWER_S = 3.0  # for one read; a device that took longer is asked for no more facts
 
 _ANSWER, _SETTLE = "answer", "settle"
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 a device's clock has no zone
 
 Asked = Generator[Command | None, Event | None, bytes | None]
 Hearing = Generator[Command | None, Event | None, Event]
@@ -69,7 +68,7 @@ class Introduction:
         self, unit: UnitInfo, opened: Opened, meanwhile: Meanwhile = lambda _event: ()
     ) -> None:
         """Nothing is asked yet. `meanwhile` is shown each event that comes: a device may tell before it is asked."""
-        self._profile, self._offset_s, self._at = unit.profile, unit.zone_offset_s, opened.at
+        self._profile, self._local_time, self._at = unit.profile, unit.local_time, opened.at
         self._meanwhile = meanwhile
 
     def settle(self) -> Flow:
@@ -139,8 +138,7 @@ class Introduction:
             yield ReportClock(shown)
         if self._profile.clock.settable:
             yield from self.settle()
-            now = _EPOCH + timedelta(seconds=int(self._at) + self._offset_s)
-            yield Write(clock.channel, clock.encode(now))
+            yield Write(clock.channel, clock.encode(self._local_time(self._at)))
         return self._profile.clock.settable
 
     def _read(self, channel: str) -> Asked:

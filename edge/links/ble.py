@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 class TurnedAwayError(LinkError):
-    """A device was reached and hung up, or this box did: the radio has done its part."""
+    """A device was reached and hung up before it answered anything, or this box did: the radio has done its part."""
 
 
 class BleLink:
@@ -55,7 +55,8 @@ class BleLink:
         self._channels, self._now, self._refused = channels, now, refused
         self._arrived = Arrived()
         self._subscribed: dict[str, BleakGATTCharacteristic] = {}
-        self._why = ""
+        self._fault: LinkError | None = None
+        self._answered = False
         self._facts = {"address": device.address, "name": device.name or ""}
         self._paired = told_of(device, "Paired") is True
         self._client = BleakClient(
@@ -71,10 +72,8 @@ class BleLink:
             if self._refused():
                 raise TurnedAwayError(_not_paired(self._facts["address"])) from fault
             at_once = str(fault.__cause__) == _GONE_AT_ONCE
-            if self._paired and (at_once or _details(fault) == _BOND_REFUSED):
-                raise TurnedAwayError(_bond_lost(self._facts["address"])) from fault
-            if at_once:
-                raise TurnedAwayError(_bond_wanted(self._facts["address"])) from fault
+            if at_once or (self._paired and _details(fault) == _BOND_REFUSED):
+                raise self._turned_away() from fault
             raise
         self._arrived.put(Opened(self._now(), self._facts))
 
@@ -82,13 +81,14 @@ class BleLink:
         """What the device says; ends when it hangs up. Raises LinkError where that was not the device's doing."""
         async for event in self._arrived.events():
             yield event
-        if self._why:
-            raise LinkError(self._why)
+        if self._fault is not None:
+            raise self._fault
 
     async def perform(self, command: Subscribe | Write | Read) -> None:
         """Carry out one command within GATT_PATIENCE_S. What the device refuses is told by `Refused`. Raises LinkError.
 
         A device that wants to be paired is none to pair with unasked: that is a LinkError, which says what a person can do.
+        One that hung up before it answered anything may want to be: TurnedAwayError.
         """
         try:
             characteristic = self._find(command.channel)
@@ -96,16 +96,20 @@ class BleLink:
                 self._put(Refused(self._now(), command))
                 return
             await self._carry_out(command, characteristic)
+            self._answered |= not isinstance(command, Write) or command.reply
         except BleakGATTProtocolError as refusal:
             # Of a request that waited when this box hung up BlueZ says something, but not that.
             if int(refusal.code) in UNPAIRED_CODES or self._refused():
                 raise LinkError(_not_paired(self._facts["address"])) from refusal
             if int(refusal.code) == UNLIKELY_ERROR and await self._gone_soon():
-                raise LinkError(f"the link was lost during {command.channel}") from refusal
+                raise self._lost(f"the link was lost during {command.channel}") from refusal
+            self._answered = True
             self._put(Refused(self._now(), command, int(refusal.code)))
         except LinkError as fault:
             if _details(fault) == _NOT_PAIRED or self._refused():
                 raise LinkError(_not_paired(self._facts["address"])) from fault
+            if not self._answered and await self._gone_soon():
+                raise self._turned_away() from fault
             raise
 
     async def close(self) -> None:
@@ -116,8 +120,15 @@ class BleLink:
             await _best_effort(self._client.stop_notify(characteristic))
         self._subscribed.clear()
         # Nothing more can come: whoever listens need not wait for the disconnection, which takes BlueZ two seconds.
-        self._end("")
+        self._end(None)
         await _best_effort(self._client.disconnect())
+
+    def _lost(self, why: str) -> LinkError:
+        return LinkError(why) if self._answered else self._turned_away()
+
+    def _turned_away(self) -> TurnedAwayError:
+        words = _bond_lost if self._paired else _bond_wanted
+        return TurnedAwayError(words(self._facts["address"]))
 
     async def _gone_soon(self) -> bool:
         for _ in range(GONE_LOOKS):
@@ -173,20 +184,24 @@ class BleLink:
 
     def _receiver(self, channel: str) -> Callable[[BleakGATTCharacteristic, bytearray], None]:
         def receive(_characteristic: BleakGATTCharacteristic, data: bytearray) -> None:
+            self._answered = True
             self._put(Received(self._now(), channel, bytes(data)))
 
         return receive
 
     def _put(self, event: LinkEvent) -> None:
         if not self._arrived.put(event) and not self._arrived.ended:
-            self._end(f"the device sent over {ARRIVED_MAX} values before they were read")
+            self._end(LinkError(f"the device sent over {ARRIVED_MAX} values before they were read"))
 
     def _on_lost(self) -> None:
-        self._end(_not_paired(self._facts["address"]) if self._refused() else "")
+        if self._refused():
+            self._end(LinkError(_not_paired(self._facts["address"])))
+        else:
+            self._end(None if self._answered else self._turned_away())
 
-    def _end(self, why: str) -> None:
+    def _end(self, fault: LinkError | None) -> None:
         if not self._arrived.ended:
-            self._why = why
+            self._fault = fault
             self._arrived.end()
 
 
@@ -230,9 +245,10 @@ def _bond_lost(address: str) -> str:
 
 
 def _bond_wanted(address: str) -> str:
-    # A cuff that knows no bond drops the link before its services are known (A&D), and asks for nothing.
+    # A cuff that knows no bond drops the link before its services are known (A&D), and asks for nothing. Where they are known
+    # from before, it is gone before it answered anything.
     return (
-        "it hung up before it told its services; where that goes on, it wants to be paired first:"
+        "it hung up before it said anything; where that goes on, it wants to be paired first:"
         f" put it into its pairing mode and run vitalgate edge pair {address}"
     )
 

@@ -23,8 +23,10 @@ from gateway.contract.session import (
     Subscribe,
     TimerFired,
     UnitInfo,
+    VisitClosed,
     Write,
 )
+from gateway.contract.unreadable import Unreadable
 
 PATIENCE = "patience"
 QUIET = "quiet"
@@ -35,18 +37,6 @@ Flow = Generator[Command | None, Event | None, None]
 Asking = Generator[Command | None, Event | None, bytes]
 Listening = Generator[Command | None, Event | None, bytes | None]
 Waiting = Generator[Command | None, Event | None, Event]
-
-
-class VisitClosed(Exception):  # noqa: N818 it is thrown into a flow to tell it, not raised as a fault
-    """The link is gone, or the visit's time is up. A flow that holds readings back may catch it and yield `Report`s; nothing else is heard.
-
-    `at`: when, by the box's clock.
-    """
-
-    def __init__(self, why: str = "", at: float = 0.0) -> None:
-        """As `Closed` says it."""
-        super().__init__(why)
-        self.at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +116,28 @@ def until_stored(cursor: str | None = None) -> Flow:
 def listen(decode: Decode, channels: Sequence[str], quiet_s: float) -> Flow:
     """Subscribe, and report each frame in a commit of its own, until nothing has come for `quiet_s`.
 
-    One commit a frame, since a device may forget a record as soon as the radio has confirmed it.
+    One commit a frame, since a device may forget a record as soon as the radio has confirmed it. So one that can't be read is
+    held, those behind it are heard, and UnreadableError is raised when all is over.
     Raises PeerError where the device refuses all `channels`: it would never say anything.
     """
+    unreadable = Unreadable()
+    with unreadable.told_at_the_end():
+        for channel in channels:
+            yield Subscribe(channel)
+        yield SetTimer(QUIET, quiet_s)
+        yield from _heard(decode, channels, quiet_s, unreadable)
+
+
+def _heard(decode: Decode, channels: Sequence[str], quiet_s: float, unreadable: Unreadable) -> Flow:
     told = set(channels)
-    for channel in channels:
-        yield Subscribe(channel)
-    yield SetTimer(QUIET, quiet_s)
     while True:
-        match (yield from wait()):
+        match event := (yield from wait()):
             case Received(_, channel, data) if channel in channels:
-                for reading in decode(channel, data):
-                    yield Report(reading)
+                try:
+                    for reading in decode(channel, data):
+                        yield Report(reading)
+                except PeerError as fault:
+                    unreadable.keep(event, fault)
                 yield Flush()
                 yield SetTimer(QUIET, quiet_s)
             case Refused(_, Subscribe(channel), code):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gateway.contract.authoring import QUIET, Flow, FlowDriver, VisitClosed, wait
+from gateway.contract.authoring import QUIET, Flow, FlowDriver, wait
 from gateway.contract.profile import Profile
 from gateway.contract.session import (
     CONTRACT,
@@ -27,6 +27,7 @@ from gateway.contract.session import (
     SetTimer,
     TimerFired,
     UnitInfo,
+    VisitClosed,
 )
 from gateway.contract.stamping import scheme_of
 from gateway.model.identity import Scheme

@@ -10,6 +10,8 @@ from gateway.model.quantity import Limit, Quantity
 
 CONTRACT = 0
 
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 a device's clock has no zone
+
 OFFSET_UNKNOWN = "offset_unknown"
 """The mark of a reading whose device says that user's time differs from `taken`, and not by how much: it names the record, and does not date it."""
 
@@ -166,10 +168,24 @@ class PeerError(Exception):
     """The device broke its protocol: all that a session may raise."""
 
 
+class VisitClosed(Exception):  # noqa: N818 it is thrown into a flow to tell it, not raised as a fault
+    """The link is gone, or the visit's time is up. A flow that holds readings back may catch it and yield `Report`s; nothing else is heard.
+
+    `at`: when, by the box's clock.
+    """
+
+    def __init__(self, why: str = "", at: float = 0.0) -> None:
+        """As `Closed` says it."""
+        super().__init__(why)
+        self.at = at
+
+
 @dataclass(frozen=True, slots=True)
 class UnitInfo:
     """The device that is visited. `zone_offset_s`: local time of the device = UTC + this, as far as the box knows.
 
+    `box_off_s`: what the box's clock lacks to the true time, where the cloud has said so: events are stamped by the box's.
+    A device's clock is set by `local_time`, which knows of both.
     `raw_stream`: the operator wants each sample of a stream kept, and pays for it.
     `secrets`: what the device asks for and its operator wrote into a file of its own (ADR 21). They may be written to the
     device, and never stand in a reading, a fact, a cursor or a message.
@@ -181,6 +197,11 @@ class UnitInfo:
     zone_offset_s: int = 0
     raw_stream: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    box_off_s: float = 0.0
+
+    def local_time(self, at: float) -> datetime:
+        """What a right clock of the device would show (naive, whole seconds) at an event's `at`."""
+        return _EPOCH + timedelta(seconds=int(at + self.box_off_s) + self.zone_offset_s)
 
 
 class Session(Protocol):

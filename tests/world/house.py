@@ -289,6 +289,7 @@ class Box:
             quarantine=Quarantine.open(self.folder),
             unread=UnreadFrames(self.folder),
             wake=publisher.wake,
+            cloud_time=publisher.cloud_time,
         )
         process = self.processes[-1]
         turns = asyncio.Semaphore(6)

@@ -16,6 +16,7 @@ from dbus_fast.aio import MessageBus
 
 from drivers.sim.world.air import DEFAULT_RSSI_DBM, FADE_DB, Air
 from drivers.sim.world.bluez.serve import serve_bluez
+from drivers.sim.world.gatt import CentralLink
 from gateway.runtime.errors import ConfigError
 from tests.world_parts.bluez_hands import (
     BLOOD_PRESSURE,
@@ -111,6 +112,27 @@ async def test_a_link_that_dies_in_mid_transfer_keeps_the_rest_for_the_next_time
                     await cuff.gate.acquire()
 
     assert told == [b"first", b"second", b"third"]
+
+
+class Shy(Cuff):
+    """Hangs up as soon as somebody connects."""
+
+    async def on_connected(self, link: CentralLink) -> None:
+        await super().on_connected(link)
+        await link.hang_up()
+
+
+async def test_a_device_that_hangs_up_at_once_fails_the_call_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuff = Shy([])
+    async with bluez(tmp_path, monkeypatch) as world:
+        await world.put(described(), cuff)
+        for _ in range(5):
+            async with asyncio.timeout(5):
+                with pytest.raises(BleakError):
+                    await BleakClient(await found()).connect()
+                await cuff.ends.get()
 
 
 async def test_a_device_out_of_range_is_given_up_and_found_again_in_range(

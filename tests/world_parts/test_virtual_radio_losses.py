@@ -11,6 +11,7 @@ from bleak.exc import BleakDeviceNotFoundError, BleakError
 
 from drivers.sim.world.air import Air
 from drivers.sim.world.central import open_radio
+from drivers.sim.world.gatt import CentralLink
 from tests.world_parts.virtual_cuff import CUFF, PATIENCE_S, Cuff, find, on_air, soon
 
 
@@ -160,3 +161,24 @@ async def test_leaving_the_air_tells_the_peer_and_leaves_no_task(air: Air, addre
         assert peer.ends.get_nowait() == 0x08
         assert cuff._tasks == set()
         await client.disconnect()
+
+
+class Shy(Cuff):
+    """Hangs up as soon as somebody connects."""
+
+    async def on_connected(self, link: CentralLink) -> None:
+        await super().on_connected(link)
+        await link.hang_up()
+
+
+async def test_a_device_that_hangs_up_at_once_is_an_error_and_no_wait(
+    air: Air, address: str
+) -> None:
+    peer = Shy()
+    async with on_air(air, peer), open_radio(address):
+        device = await find()
+        for _ in range(5):
+            async with asyncio.timeout(PATIENCE_S):
+                with pytest.raises(BleakError):
+                    await BleakClient(device).connect()
+                await peer.ends.get()

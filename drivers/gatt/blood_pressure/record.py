@@ -57,35 +57,42 @@ def encode_segment(told: Segment) -> bytes:
 
 
 class Joining:
-    """Puts segments together. `sealed`: the cuff's features say that records end with a CRC (0x2A49)."""
+    """Puts segments together. `sealed`: the cuff's features say that records end with a CRC (0x2A49).
+
+    `unread`: segments that the last one heard put an end to, since it does not go on with them. Nothing was made of them.
+    """
 
     def __init__(self, *, sealed: bool) -> None:
         """Nothing is under way."""
         self._sealed = sealed
         self._under_way: list[tuple[Segment, bytes]] = []
+        self.unread: tuple[bytes, ...] = ()
 
     def hear(self, data: bytes) -> Reading | None:
         """One segment; the reading where it was the last. Raises PeerError where one is missing, foreign or altered.
 
-        What was under way is dropped then: the record will be told again whole.
+        A first one begins a record, also where the one before has not come to its end.
         """
+        self.unread = ()
         segment = decode_segment(data)
-        before = self._under_way
+        before = [] if segment.first else self._under_way
+        self.unread = tuple(octets for _, octets in self._under_way)
         self._under_way = []
-        if segment.first == bool(before):
-            raise PeerError(
-                f"segment of record {segment.sequence} is {'the first' if segment.first else 'no first'} one,"
-                f" after {len(before)} others"
-            )
-        if before:
-            _follows(before[-1][0], segment)
-        if len(before) >= SEGMENTS_MAX:
-            raise PeerError(f"record {segment.sequence} has over {SEGMENTS_MAX} segments")
+        if not segment.first:
+            self._go_on(before, segment)
         now = [*before, (segment, data)]
         if segment.last:
             return self._whole(now)
         self._under_way = now
         return None
+
+    def _go_on(self, before: list[tuple[Segment, bytes]], segment: Segment) -> None:
+        if not before:
+            raise PeerError(f"segment of record {segment.sequence} is no first one, after none")
+        _follows(before[-1][0], segment)
+        if len(before) >= SEGMENTS_MAX:
+            raise PeerError(f"record {segment.sequence} has over {SEGMENTS_MAX} segments")
+        self.unread = ()
 
     def _whole(self, segments: list[tuple[Segment, bytes]]) -> Reading:
         head, value = segments[0][0], b"".join(segment.value for segment, _ in segments)

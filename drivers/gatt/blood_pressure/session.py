@@ -1,6 +1,7 @@
 """A visit to a blood pressure cuff: who it is, what its clock shows, then every indication to disk at once. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from drivers.gatt.blood_pressure.codec import reading
 from drivers.gatt.blood_pressure.enhanced import enhanced_reading
@@ -23,6 +24,7 @@ from gateway.sdk import (
     Subscribe,
     TimerFired,
     UnitInfo,
+    Unreadable,
     wait,
 )
 
@@ -38,26 +40,37 @@ def visiting(
     For cuffs that tell as the standard says, but in frames of their own.
     """
 
-    def hear(event: Event) -> Iterator[Command]:
-        # One commit a frame, whenever it comes: a bonded cuff that remembers its subscription may tell before it is asked, and
-        # a cuff forgets what it told.
-        if isinstance(event, Received) and event.channel in readings:
-            yield Report(readings[event.channel](event.data))
-            yield Flush()
-        yield from told_battery(event)
-
     def visit(unit: UnitInfo, opened: Opened) -> Flow:
         heard = [channel for channel in readings if channel in unit.profile.channels]
+        unreadable = Unreadable()
+        hear = partial(_hear, readings, unreadable)
         intro = Introduction(unit, opened, hear)
-        yield from intro.settle()
-        yield ReportFacts((yield from intro.facts()))
-        # Many cuffs hang up by themselves: there is no later.
-        yield from ask_battery(unit.profile)
-        if (yield from intro.clock()):
+        with unreadable.told_at_the_end():
             yield from intro.settle()
-        yield from _until_quiet(heard[-1], hear, unit.profile.quiet_s)
+            yield ReportFacts((yield from intro.facts()))
+            # Many cuffs hang up by themselves: there is no later.
+            yield from ask_battery(unit.profile)
+            if (yield from intro.clock()):
+                yield from intro.settle()
+            yield from _until_quiet(heard[-1], hear, unit.profile.quiet_s)
 
     return visit
+
+
+def _hear(
+    readings: Mapping[str, Callable[[bytes], Reading]], unreadable: Unreadable, event: Event
+) -> Iterator[Command]:
+    # One commit a frame, whenever it comes: a bonded cuff that remembers its subscription may tell before it is asked, and a
+    # cuff forgets what it told. So it is not hung up on for a frame that can't be read, while others are on their way.
+    if isinstance(event, Received) and event.channel in readings:
+        try:
+            told = readings[event.channel](event.data)
+        except PeerError as fault:
+            unreadable.keep(event, fault)
+        else:
+            yield Report(told)
+            yield Flush()
+    yield from told_battery(event)
 
 
 def _until_quiet(channel: str, hear: Meanwhile, quiet_s: float) -> Flow:

@@ -85,7 +85,7 @@ class _Sensor:
     def _local_now(self) -> Start:
         """Now, from which a sensor reckons back to its start. Daylight saving lies in the zone: only their sum is known here."""
         ahead_s = self._unit.zone_offset_s
-        moment = datetime(1970, 1, 1) + timedelta(seconds=int(self._at) + ahead_s)  # noqa: DTZ001 a device's clock has no zone
+        moment = self._unit.local_time(self._at)
         zone, rest_s = divmod(ahead_s, QUARTER_HOUR_S)
         return Start(stored(moment)) if rest_s else Start(stored(moment), zone, 0)
 

@@ -8,6 +8,7 @@ from drivers.gatt.pulse_oximeter.codec import (
     FROM_STORAGE,
     MEASUREMENT_STATUS,
     Continuous,
+    Number,
     Pair,
     SpotCheck,
     decode_continuous,
@@ -107,19 +108,34 @@ def sample(data: bytes) -> Sample:
     status = statuses(told.measurement, told.device)
     if withheld := sorted(status & WITHHOLDING.keys()):
         return Sample(unfit=withheld[0], worn=status.isdisjoint(OFF_FINGER))
-    if not _is_fit(told.shown):
+    without_pulse = _lacks_pulse_alone(told)
+    if not (_is_fit(told.shown) or without_pulse):
         return Sample(unfit="no_value")
-    return Sample(dict(_numbers(told)), marks=status - _UNREMARKABLE)
+    missing = {f"not_available:{PULSE}"} if without_pulse else frozenset[str]()
+    return Sample(dict(_numbers(told)), marks=(status - _UNREMARKABLE) | missing)
 
 
 def _is_fit(shown: Pair) -> bool:
-    return all(
-        isinstance(number, Decimal) and low <= number <= high
-        for number, (low, high) in ((shown.spo2, SPO2_FIT), (shown.pulse, PULSE_FIT))
-    )
+    return _is_within(shown.spo2, SPO2_FIT) and _is_within(shown.pulse, PULSE_FIT)
+
+
+def _is_within(number: Number, fit: tuple[Decimal, Decimal]) -> bool:
+    low, high = fit
+    return isinstance(number, Decimal) and low <= number <= high
+
+
+def _lacks_pulse_alone(told: Continuous) -> bool:
+    """Whether it has a saturation, and says itself that there is no pulse rate: a low one is no less dangerous for that.
+
+    Only of a device that says whether it is on somebody: of another, that is how a finger looks that has left.
+    """
+    says_none = told.shown.pulse in (Special.NAN, Special.NRES)
+    return told.device is not None and says_none and _is_within(told.shown.spo2, SPO2_FIT)
 
 
 def _numbers(told: Continuous) -> Iterator[tuple[str, tuple[Decimal, ...]]]:
+    if _lacks_pulse_alone(told) and isinstance(told.shown.spo2, Decimal):
+        yield SPO2, (told.shown.spo2,)
     for suffix, pair in (("", told.shown), ("_fast", told.fast), ("_slow", told.slow)):
         if pair is not None and _is_fit(pair):
             for name, number in ((SPO2, pair.spo2), (PULSE, pair.pulse)):

@@ -25,6 +25,7 @@ from gateway.sdk import (
     Subscribe,
     TimerFired,
     UnitInfo,
+    Unreadable,
     Write,
     wait,
 )
@@ -49,6 +50,7 @@ class _Thermometer:
     def __init__(self, unit: UnitInfo, opened: Opened) -> None:
         self._profile = unit.profile
         self._intro = Introduction(unit, opened, self._tell)
+        self._unreadable = Unreadable()
         self._site: int | None = None
         self._keeps_time = self._clock_refused = False
         self._subscribed = False
@@ -57,6 +59,10 @@ class _Thermometer:
         self._measuring_since: float | None = None
 
     def visit(self) -> Flow:
+        with self._unreadable.told_at_the_end():
+            yield from self._talk()
+
+    def _talk(self) -> Flow:
         yield SetTimer(_ENOUGH, self._profile.deadline_s - PARTING_S)
         yield from self._intro.settle()
         facts = yield from self._intro.facts()
@@ -116,15 +122,9 @@ class _Thermometer:
         if self._subscribed and self._burst_at is None:
             self._burst_at = event.at
         match event:
-            case Received(at, channel, data) if channel == MEASUREMENT:
-                told = reading(data, self._site)
-                if told.taken is None and told.raw_time is None:
-                    told = replace(told, pushed=not self._keeps_time)
-                if self._measuring_since is not None:
-                    told = replace(told, within_s=at - self._measuring_since, pushed=True)
+            case Received(at, channel) if channel == MEASUREMENT:
+                yield from self._told(event)
                 self._measuring_since, self._burst_at = None, at
-                yield Report(told)
-                yield Flush()
             case Received(at, channel) if channel == INTERMEDIATE:
                 if self._measuring_since is None and self._is_past_burst(at):
                     self._measuring_since = at
@@ -135,6 +135,19 @@ class _Thermometer:
                 self._keeps_time = self._keeps_time and not self._clock_refused
             case _:
                 pass
+
+    def _told(self, event: Received) -> Iterator[Command]:
+        try:
+            told = reading(event.data, self._site)
+        except PeerError as fault:
+            self._unreadable.keep(event, fault)
+            return
+        if told.taken is None and told.raw_time is None:
+            told = replace(told, pushed=not self._keeps_time)
+        if self._measuring_since is not None:
+            told = replace(told, within_s=event.at - self._measuring_since, pushed=True)
+        yield Report(told)
+        yield Flush()
 
     def _is_past_burst(self, at: float) -> bool:
         return self._burst_at is not None and at - self._burst_at >= BURST_S

@@ -29,6 +29,7 @@ from gateway.sdk import (
     Subscribe,
     TimerFired,
     UnitInfo,
+    Unreadable,
     VisitClosed,
     Write,
     wait,
@@ -60,8 +61,13 @@ class _Scale:
         self._joining = Joining(self._attributed)
         self._deaf = {WEIGHT, COMPOSITION} - unit.profile.channels.keys()
         self._troubles: list[str] = []
+        self._unreadable = Unreadable()
 
     def visit(self) -> Flow:
+        with self._unreadable.told_at_the_end():
+            yield from self._visit()
+
+    def _visit(self) -> Flow:
         yield SetTimer(_ENOUGH, self._profile.deadline_s - PARTING_S)
         try:
             yield from self._talk()
@@ -150,14 +156,17 @@ class _Scale:
     def _tell(self, event: Event) -> Iterator[Command]:
         """What any event means, at any time: a scale may tell before it is asked, and forgets what it told."""
         match event:
-            case Received(at, channel, data) if channel == WEIGHT:
-                told = self._attributed(weight.reading(data))
-                yield from _commit([*self._joining.rest(), told])
-                self._joining.weighed(at, told)
-            case Received(at, channel, data) if channel == COMPOSITION:
-                yield from _commit(self._joining.composed(at, data))
-                if self._joining.waits:
-                    yield SetTimer(_HALF, PATIENCE_S)
+            case Received(channel=channel) if channel in (WEIGHT, COMPOSITION):
+                try:
+                    told = self._measured(event)
+                except PeerError as fault:
+                    # What follows can't be taken for the rest of what is held back: a packet is missing between.
+                    yield from _commit(self._joining.rest())
+                    self._unreadable.keep(event, fault)
+                else:
+                    yield from _commit(told)
+                    if self._joining.waits:
+                        yield SetTimer(_HALF, PATIENCE_S)
             case TimerFired(_, timer) if timer == _HALF:
                 yield from _commit(self._joining.rest())
             case Refused(_, Subscribe(channel), code) if channel in (WEIGHT, COMPOSITION):
@@ -166,6 +175,15 @@ class _Scale:
                     raise PeerError(f"refuses to tell of {channel} (ATT error 0x{code:02X})")
             case _:
                 pass
+
+    def _measured(self, event: Received) -> list[Reading]:
+        """What is to be told now. Raises PeerError; what is held back stays so."""
+        if event.channel == COMPOSITION:
+            return self._joining.composed(event.at, event.data)
+        told = self._attributed(weight.reading(event.data))
+        before = self._joining.rest()
+        self._joining.weighed(event.at, told)
+        return [*before, told]
 
     def _attributed(self, told: Reading) -> Reading:
         """Where the box knows codes, a slot counts only while its user agrees: a wiped scale gives it to somebody else."""

@@ -102,6 +102,11 @@ class VirtualClient(BaseBleakClient):
             self._gatt = link.gatt_client
             _confirm_first(self._gatt)
             link.on(Connection.EVENT_DISCONNECTION, self._on_disconnected)
+            if self.adapter.device.connections.get(link.handle) is not link:
+                # It hung up before anybody could hear that it does: no answer would ever come.
+                self._link = self._gatt = None
+                message = f"{self.address} disconnected"
+                raise BleakError(message)
             try:
                 await self._settle(link, pair=pair)
             except BaseException:

@@ -10,6 +10,7 @@ from cloud_ingest.console.trends import LIMITS
 from cloud_ingest.console.values import marks, show
 from cloud_ingest.console.words import words
 from cloud_ingest.projection import Projection
+from cloud_ingest.rules.judge import WITHHELD
 from cloud_ingest.stores.embedded import EmbeddedSeries
 from cloud_ingest.stores.fate import decode_fates
 from cloud_ingest.stores.records.projection import Tail
@@ -18,7 +19,9 @@ from device_profiles.loader import load_profiles
 from drivers.gatt.heart_rate.codec import SUMMING as HEART
 from drivers.gatt.heart_rate.codec import Measurement, encode_measurement
 from drivers.gatt.heart_rate.codec import sample as beat
+from drivers.gatt.pulse_oximeter.codec import decode_spot_check
 from drivers.gatt.pulse_oximeter.meaning import SUMMING as OXIMETRY
+from drivers.gatt.pulse_oximeter.meaning import reading as spot_check
 from drivers.gatt.pulse_oximeter.meaning import sample as saturation
 from drivers.gatt.pulse_oximeter.sim import second
 from drivers.gatt.streaming import Stream
@@ -97,6 +100,38 @@ def test_one_minute_that_two_boxes_heard_is_suspected(kit) -> None:
     kit.send(1, seen(window(), 1))
     kit.send(1, seen(window(), 1.1, "1"), agent="box-2")
     assert len(suspected(kit)) == 1
+
+
+# SpO2 82 %, pulse NaN; device status: low perfusion, and so on somebody's finger.
+WITHOUT_PULSE = bytes.fromhex("085200ff07200000")
+
+
+def window_without_pulse() -> Reading:
+    stream = Stream(OXIMETRY, OXIMETER, raw=False)
+    for turn in range(61):
+        for command in stream.hear(Received(float(turn), "continuous", WITHOUT_PULSE), saturation):
+            if isinstance(command, Report):
+                return command.reading
+    raise AssertionError("they counted for nothing")
+
+
+def spot_check_without_pulse() -> Reading:
+    octets = bytes.fromhex("005200ff07")
+    one = spot_check(decode_spot_check(octets), octets, pushed=True)
+    assert one is not None
+    return one
+
+
+@pytest.mark.parametrize("told", [window_without_pulse, spot_check_without_pulse])
+def test_a_low_saturation_is_kept_and_shown_also_without_a_pulse_rate(kit, told) -> None:
+    one = seen(told(), 1)
+
+    receipt = kit.send(1, one).receipt
+
+    assert receipt.parked == []
+    assert one.parts["spo2"].value == "82"
+    assert WITHHELD.isdisjoint(one.marks)
+    assert show(one, words("en"), None).text == "82 %"
 
 
 def suspected(kit) -> list[str]:

@@ -29,6 +29,7 @@ from gateway.contract.session import (
     UnitInfo,
     Write,
 )
+from gateway.contract.unreadable import UNREADABLE_MAX, UnreadableError
 from gateway.contract.visit import Clock, Ending
 
 CAPTURES = Path(driver.__file__).parent / "captures"
@@ -238,12 +239,35 @@ def test_a_cuff_that_refuses_the_subscription_is_not_taken_for_one_without_news(
     assert "0x05" in str(told.error)
 
 
-def test_a_cut_indication_breaks_the_visit_and_keeps_what_came_before() -> None:
+def test_a_cut_indication_costs_itself_only_and_the_visit_fails_with_it_at_its_end() -> None:
     told = visited(Cuff(KNOWN, frames=[FIRST, SECOND[:9], SECOND]))
 
-    assert systolics(told) == ["138"]
+    assert systolics(told) == ["138", "131"]
     assert told.ending is Ending.PEER
     assert "time stamp" in str(told.error)
+    assert isinstance(told.error, UnreadableError)
+    assert [frame.data for frame in told.error.frames] == [SECOND[:9]]
+
+
+def test_a_cut_indication_is_named_also_where_the_cuff_hangs_up() -> None:
+    heard = [
+        Received(AT, "measurement", SECOND[:9]),
+        Received(AT, "measurement", FIRST),
+        Closed(AT + 2.5),
+    ]
+
+    told = replay(driver.DRIVER.open(UNIT), heard, opened=Opened(AT))
+
+    assert systolics(told) == ["138"]
+    assert isinstance(told.error, UnreadableError)
+    assert [frame.data for frame in told.error.frames] == [SECOND[:9]]
+
+
+def test_a_cuff_that_says_nothing_that_can_be_read_is_left() -> None:
+    told = visited(Cuff(KNOWN, frames=[SECOND[:9]] * (UNREADABLE_MAX + 1)))
+
+    assert isinstance(told.error, UnreadableError)
+    assert len(told.error.frames) == UNREADABLE_MAX
 
 
 def test_the_pressure_of_a_cuff_that_inflates_is_never_a_reading() -> None:

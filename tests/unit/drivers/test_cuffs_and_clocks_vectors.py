@@ -239,7 +239,6 @@ def test_the_crc_of_a_record_is_over_all_its_segments() -> None:
     ("frames", "why"),
     [
         ([LAST], "no first"),
-        ([FIRST, FIRST], "the first"),
         ([FIRST, bytes((LAST[0] + 4,)) + LAST[1:]], "where 1 was due"),
         ([FIRST, LAST[:1] + b"\x0a" + LAST[2:]], "no last segment"),
         ([bytes((3,)) + FIRST[1:3] + b"\x99\x2a" + WHOLE], "wraps 0x2A99"),
@@ -256,6 +255,39 @@ def test_segments_that_do_not_belong_together_make_no_reading(
     # What comes next is read as if nothing had been.
     assert joining.hear(FIRST) is None
     assert joining.hear(LAST) is not None
+
+
+def test_a_first_segment_begins_a_record_where_the_one_before_has_no_end() -> None:
+    joining = Joining(sealed=False)
+    joining.hear(FIRST)
+
+    assert joining.hear(FIRST) is None
+    assert joining.unread == (FIRST,)
+    told = joining.hear(LAST)
+
+    assert joining.unread == ()
+    assert told is not None
+    assert told.raw == WHOLE
+
+
+def test_a_whole_record_behind_one_without_end_is_read() -> None:
+    joining = Joining(sealed=False)
+    joining.hear(FIRST)
+
+    told = joining.hear(bytes((3,)) + FIRST[1:5] + WHOLE)
+
+    assert told is not None
+    assert told.raw == WHOLE
+    assert joining.unread == (FIRST,)
+
+
+def test_what_a_foreign_segment_puts_an_end_to_is_unread() -> None:
+    joining = Joining(sealed=False)
+    joining.hear(FIRST)
+
+    with pytest.raises(PeerError, match="where 1 was due"):
+        joining.hear(bytes((LAST[0] + 4,)) + LAST[1:])
+    assert joining.unread == (FIRST,)
 
 
 def test_a_record_without_end_is_given_up() -> None:

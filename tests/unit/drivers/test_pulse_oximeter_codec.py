@@ -255,6 +255,31 @@ def test_codes_for_no_value_do_not_count_without_a_status_either(values: str) ->
     assert (told.unfit, told.worn) == ("no_value", True)
 
 
+# SpO2 82; pulse NaN, then NRes. Device status: low perfusion.
+@pytest.mark.parametrize("pulse", ["FF07", "0008"])
+def test_a_low_saturation_counts_without_a_pulse_on_somebodys_finger(pulse: str) -> None:
+    told = sample(bytes.fromhex(f"085200{pulse}200000"))
+    assert told.values == {"spo2": (Decimal(82),)}
+    assert told.marks == {"low_perfusion", "not_available:pulse_rate"}
+
+
+@pytest.mark.parametrize(
+    "octets",
+    ["005200FF07", "085200FF01000000", "08FF07FF07000000", "087F00FF07000000", "08FF074800000000"],
+    ids=["no status", "pulse 511", "both NaN", "SpO2 127", "no SpO2"],
+)
+def test_a_saturation_without_a_pulse_counts_by_the_devices_word_alone(octets: str) -> None:
+    assert sample(bytes.fromhex(octets)).unfit == "no_value"
+
+
+def test_a_spot_check_without_a_pulse_keeps_its_saturation() -> None:
+    raw = bytes.fromhex("005200FF07")
+    told = reading(decode_spot_check(raw), raw, pushed=True)
+    assert told is not None
+    assert told.parts == {"spo2": Quantity(Decimal(82), "%")}
+    assert told.marks == {"not_available:pulse_rate"}
+
+
 def test_a_sample_that_counts_brings_its_doubts() -> None:
     told = sample(frame("plx-pm100-2"))
     assert told.values == {

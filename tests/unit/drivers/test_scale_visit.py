@@ -10,6 +10,7 @@ from drivers.gatt.weight_scale.joining import JOIN_S, PATIENCE_S
 from drivers.gatt.weight_scale.session import DRIVER
 from gateway.contract.replay import replay
 from gateway.contract.session import Closed, Opened, Received, Subscribe, UnitInfo, Write
+from gateway.contract.unreadable import UnreadableError
 from gateway.contract.visit import Ending
 from tests.unit.drivers.scale_stand_in import (
     AANDD,
@@ -140,6 +141,31 @@ def test_a_second_packet_that_contradicts_the_first_is_another_measurement() -> 
     told = heard((1.0, "body_composition", HALVES[0]), (1.04, "body_composition", contrary))
 
     assert [mark for *_, mark in shown(told)] == [["incomplete"], ["incomplete"]]
+
+
+@pytest.mark.parametrize("channel", ["weight", "body_composition"])
+def test_a_cut_indication_costs_itself_only_and_the_visit_fails_with_it_at_its_end(
+    channel: str,
+) -> None:
+    cut = {"weight": WEIGHT, "body_composition": FAT}[channel][:3]
+
+    told = heard((1.0, "weight", OTHER), (1.2, channel, cut), (4.0, "weight", WEIGHT))
+
+    assert [one.raw for one in told.readings] == [OTHER, WEIGHT]
+    assert told.ending is Ending.PEER
+    assert isinstance(told.error, UnreadableError)
+    assert [frame.data for frame in told.error.frames] == [cut]
+
+
+def test_packets_with_a_cut_one_between_them_are_not_put_together() -> None:
+    told = heard(
+        (1.0, "body_composition", HALVES[0]),
+        (1.02, "body_composition", HALVES[1][:3]),
+        (1.04, "body_composition", HALVES[1]),
+    )
+
+    assert [mark for *_, mark in shown(told)] == [["incomplete"], ["incomplete"]]
+    assert [one.raw for one in told.readings] == [HALVES[0], HALVES[1]]
 
 
 def test_a_scale_that_tells_without_end_is_left_before_the_deadline() -> None:

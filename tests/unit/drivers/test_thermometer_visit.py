@@ -26,6 +26,7 @@ from gateway.contract.session import (
     UnitInfo,
     Write,
 )
+from gateway.contract.unreadable import UnreadableError
 from gateway.contract.visit import Ending
 
 CAPTURES = Path(driver.__file__).parent / "captures"
@@ -224,11 +225,13 @@ def test_a_thermometer_without_intermediate_values_is_read_all_the_same() -> Non
     assert len(told.readings) == 1
 
 
-def test_a_cut_indication_breaks_the_visit_and_keeps_what_came_before() -> None:
-    told = visited(Thermometer({}, told_by(STAMPED, STAMPED[:9], STAMPED)))
+def test_a_cut_indication_costs_itself_only_and_the_visit_fails_with_it_at_its_end() -> None:
+    told = visited(Thermometer({}, told_by(STAMPED, STAMPED[:9], TIMELESS)))
 
-    assert [r.raw for r in told.readings] == [STAMPED]
+    assert [r.raw for r in told.readings] == [STAMPED, TIMELESS]
     assert told.ending is Ending.PEER
+    assert isinstance(told.error, UnreadableError)
+    assert [frame.data for frame in told.error.frames] == [STAMPED[:9]]
 
 
 def test_one_that_measures_without_end_is_left_before_the_deadline() -> None:

@@ -293,6 +293,25 @@ async def test_a_frame_that_nobody_can_read_is_kept_as_it_came_and_those_behind_
     kept = (tmp_path / "unread.jsonl").read_text()
     assert '"hex": "ff"' in kept
     assert kept.count("\n") == 1
+
+
+async def test_behind_a_frame_at_which_a_driver_breaks_off_those_that_came_are_read(
+    tmp_path: Path, outbox: AsyncOutbox
+) -> None:
+    def abrupt(_unit: UnitInfo, _opened: Opened) -> Flow:
+        yield Subscribe("measurement")
+        while True:
+            if isinstance(event := (yield from wait()), Received):
+                yield from map(Report, decode(event.channel, event.data))
+                yield Flush()
+
+    house = house_of(tmp_path, outbox, driver=FlowDriver("acme.cuff", abrupt))
+    await house.visit(Cuff("A-77", (120, 0xFF, 130)))
+    (readings,) = (await house.held()).values()
+    assert readings == 2
+    kept = (tmp_path / "unread.jsonl").read_text()
+    assert '"hex": "ff"' in kept
+    assert kept.count("\n") == 1
     assert house.box.counters.snapshot()["frames.salvaged"] == 1
 
 

@@ -76,7 +76,7 @@ async def test_what_was_told_before_a_peer_error_is_kept(now: Callable[[], float
     ended = await drive(CUFF.open(UNIT), link, shelf, deadline_s=5, now=now)
     assert shelf.commits == [([120], None)]
     assert Outcome.PEER is ended.outcome
-    assert ended.why == "octet 255 breaks the protocol"
+    assert ended.why == "measurement 78ff82: octet 255 breaks the protocol"
 
 
 async def test_a_bug_of_the_driver_is_contained_and_named(now: Callable[[], float]) -> None:
@@ -202,7 +202,7 @@ async def test_good_frames_behind_a_bad_one_are_salvaged_and_the_bad_one_is_name
     late = [frame(0xFE), *ended.unread, frame(0xFF), frame(132)]
     saved = salvage(lambda: CUFF.open(UNIT), ended.history[:-1], late)
     assert [numbers(readings) for _, readings in saved.read] == [[131], [132]]
-    assert [bad.data for bad in saved.unreadable] == [b"\xfe", b"\xff"]
+    assert [bad.data for bad in saved.unreadable] == [b"\xfe", b"\xff", b"\xff"]
 
 
 async def test_a_visit_cancelled_while_it_hangs_up_still_saves_what_came_late(

@@ -20,6 +20,7 @@ from drivers.sim.world.hci_tcp import serve_radio
 from drivers.sim.world.peripheral import VirtualPeripheral
 from edge.links import ble
 from edge.links.arrival import Arrivals
+from edge.links.ble import TurnedAwayError
 from edge.links.ble_radio import BleRadio, Heard
 from edge.links.inbox import ARRIVED_MAX
 from edge.radio import Radio
@@ -203,14 +204,47 @@ async def test_a_link_lost_in_mid_read_is_a_link_error(ward: Ward) -> None:
     peer = Cuff()
     device = await ward.put(peer)
     link = await ward.link()
+    await link.perform(Read("serial_number"))
     peer.answering.clear()
     reading = asyncio.create_task(link.perform(Read("feature")))
     await asyncio.sleep(0.05)
     device.lose_link()
-    with pytest.raises(LinkError):
+    with pytest.raises(LinkError) as lost:
+        await reading
+    assert not isinstance(lost.value, TurnedAwayError)
+    peer.answering.set()
+    assert [type(event) async for event in link.events()] == [Opened, Received]
+
+
+async def test_one_that_hangs_up_before_it_answered_anything_may_want_to_be_paired(
+    ward: Ward,
+) -> None:
+    peer = Cuff()
+    device = await ward.put(peer)
+    link = await ward.link()
+    peer.answering.clear()
+    reading = asyncio.create_task(link.perform(Read("feature")))
+    await asyncio.sleep(0.05)
+    await device.hang_up()
+    with pytest.raises(TurnedAwayError, match=f"edge pair {ADDRESS}"):
         await reading
     peer.answering.set()
-    assert [type(event) async for event in link.events()] == [Opened]
+    with pytest.raises(TurnedAwayError):
+        assert [type(event) async for event in link.events()] == [Opened]
+
+
+@pytest.mark.parametrize(
+    "answered", [Read("serial_number"), Read("current_time"), Subscribe("measurement")]
+)
+async def test_one_that_answered_and_has_nothing_to_tell_just_hangs_up(
+    ward: Ward, answered: Read | Subscribe
+) -> None:
+    device = await ward.put(Cuff())
+    link = await ward.link()
+    await link.perform(answered)
+    await device.hang_up()
+    async for _ in link.events():
+        pass
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -221,6 +255,7 @@ async def test_an_unlikely_error_is_a_refusal_only_of_a_device_that_is_still_the
     peer.refusal = ble.UNLIKELY_ERROR
     device = await ward.put(peer)
     link = await ward.link()
+    await link.perform(Read("serial_number"))
     reading = asyncio.create_task(link.perform(Read("current_time")))
     if gone:
         # BlueZ says this of a request that was under way as the link went, before it says that it went.
@@ -231,7 +266,7 @@ async def test_an_unlikely_error_is_a_refusal_only_of_a_device_that_is_still_the
         await reading
         await link.close()
     kinds = [type(event) async for event in link.events()]
-    assert kinds == ([Opened] if gone else [Opened, Refused])
+    assert kinds == ([Opened, Received] if gone else [Opened, Received, Refused])
 
 
 async def test_a_device_that_does_not_answer_is_given_up(

@@ -12,7 +12,6 @@ from gateway.contract.authoring import (
     Flow,
     FlowDriver,
     PushDriver,
-    VisitClosed,
     quiet,
     until_stored,
     wait,
@@ -36,8 +35,10 @@ from gateway.contract.session import (
     Subscribe,
     TimerFired,
     UnitInfo,
+    VisitClosed,
     Write,
 )
+from gateway.contract.unreadable import UnreadableError
 from gateway.contract.visit import Ending
 from gateway.model.identity import Scheme
 
@@ -100,6 +101,21 @@ def test_readings_of_a_frame_before_its_fault_are_kept() -> None:
 
     assert numbers(told) == [[1]]
     assert told.ending is Ending.PEER
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_a_push_visit_goes_on_after_a_frame_that_cannot_be_read_and_fails_with_it_at_its_end(
+    *, hangs_up: bool
+) -> None:
+    cut = Received(1.0, "measurement", b"\xff")
+    end = [Closed(2.0)] if hangs_up else []
+
+    told = played([cut, Received(1.2, "measurement", b"\x02"), *end])
+
+    assert numbers(told) == [[2]]
+    assert told.ending is Ending.PEER
+    assert isinstance(told.error, UnreadableError)
+    assert told.error.frames == (cut,)
 
 
 def test_a_device_that_refuses_one_channel_is_still_heard_on_the_other() -> None:

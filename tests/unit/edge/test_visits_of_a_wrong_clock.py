@@ -1,0 +1,134 @@
+"""Visits of a box whose own clock is wrong to a cuff that lets its clock be set: the true time is written, or none."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from drivers.gatt.blood_pressure.sim import CuffClock
+from edge.outbox.port import AsyncOutbox
+from gateway.runtime.clock import ManualClock, iso
+from tests.unit.edge.cuff_home import TRUE, ZONE_S, Home
+
+THREE_DAYS_S = 3 * 86_400.0
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[Home]:
+    clock = ManualClock(TRUE)
+    outbox = await AsyncOutbox.open(tmp_path / "outbox.sqlite", "box-1", clock)
+    yield Home(tmp_path, outbox, clock)
+    await outbox.close()
+
+
+async def test_a_box_that_knows_how_wrong_it_is_sets_a_cuff_to_the_true_time(home: Home) -> None:
+    home.clock.step(-THREE_DAYS_S)
+    home.hear_cloud()
+
+    await home.visit()
+
+    assert home.cuff.ahead_s == pytest.approx(0.0, abs=1.0)
+
+
+async def test_it_keeps_what_it_wrote_in_terms_of_its_own_clock(home: Home) -> None:
+    home.clock.step(-THREE_DAYS_S)
+    home.hear_cloud()
+
+    await home.visit()
+
+    ran, written = (await home.memory()).stretches
+    assert ran.ahead_s == pytest.approx(ZONE_S + THREE_DAYS_S - 1200, abs=1.0)
+    assert written.written
+    assert written.ahead_s == pytest.approx(ZONE_S + THREE_DAYS_S)
+
+
+async def test_daylight_saving_is_that_of_the_true_day(home: Home) -> None:
+    home.box = replace(home.box, zone=ZoneInfo("Europe/Berlin"))
+    for clock in (home.true, home.clock):
+        clock.step(120 * 86_400.0)
+    home.clock.step(-150 * 86_400.0)  # in July it takes the day for one of February
+    home.hear_cloud()
+
+    await home.visit()
+
+    shown = home.cuff.clock.shows(home.cuff.local)
+    berlin = home.true.now().astimezone(ZoneInfo("Europe/Berlin")).replace(tzinfo=None)
+    assert abs((shown - berlin).total_seconds()) <= 1
+
+
+@pytest.mark.parametrize("set_right", [False, True])
+async def test_what_is_measured_after_such_a_visit_is_dated_truly(
+    home: Home, *, set_right: bool
+) -> None:
+    home.clock.step(-THREE_DAYS_S)
+    home.hear_cloud()
+    await home.visit()
+    home.pass_s(3_600)
+    measured = home.cuff.measure()
+    home.pass_s(600)
+    if set_right:
+        home.clock.step(THREE_DAYS_S)
+
+    assert (await home.visit()).readings == 1
+
+    (utc,) = await home.told(0.0 if set_right else THREE_DAYS_S)
+    assert abs((utc - measured).total_seconds()) < 3
+
+
+async def test_a_box_that_booted_into_the_past_leaves_a_cuff_s_clock_alone(home: Home) -> None:
+    await home.visit()
+    home.pass_s(3_600)
+    home.boot_behind(THREE_DAYS_S)
+
+    for _ in range(2):
+        home.pass_s(60)
+        await home.visit()
+
+    assert home.cuff.ahead_s == pytest.approx(0.0, abs=1.0)
+    assert not (await home.memory()).stretches[-1].written
+
+
+async def test_once_the_cloud_has_said_the_time_it_is_set_again(home: Home) -> None:
+    await home.visit()
+    home.cuff.clock = CuffClock(timedelta(hours=2))
+    home.boot_behind(THREE_DAYS_S)
+    cloud = home.box.cloud_time
+    assert cloud is not None
+    assert cloud.hear(iso(home.true.now()), home.clock.monotonic())
+
+    await home.visit()
+
+    assert home.cuff.ahead_s == pytest.approx(0.0, abs=1.0)
+
+
+async def test_a_box_that_is_caught_up_again_sets_clocks_as_before(home: Home) -> None:
+    await home.visit()
+    home.boot_behind(THREE_DAYS_S)
+    await home.visit()
+    home.clock.step(THREE_DAYS_S)  # the network came, and set it
+    home.cuff.clock = CuffClock(timedelta(hours=2))
+    home.pass_s(60)
+
+    await home.visit()
+
+    assert home.cuff.ahead_s == pytest.approx(0.0, abs=1.0)
+
+
+async def test_a_clock_that_was_set_back_from_the_future_is_no_lasting_doubt(home: Home) -> None:
+    home.clock.step(THREE_DAYS_S)
+    await home.visit()
+    home.clock.step(-THREE_DAYS_S)
+    for _ in range(2):
+        home.pass_s(60)
+        await home.visit()
+
+    assert home.cuff.ahead_s == pytest.approx(0.0, abs=1.0)
+
+
+async def test_where_nobody_said_anything_against_it_the_box_s_own_time_is_set(home: Home) -> None:
+    await home.visit()
+
+    assert home.cuff.ahead_s == pytest.approx(0.0, abs=1.0)
