@@ -4,6 +4,7 @@ from sqlalchemy import Connection, Engine, RowMapping, bindparam, delete, select
 
 from cloud_ingest.live import News
 from cloud_ingest.rules.judge import second_reading_came
+from cloud_ingest.rules.state import StateError
 from cloud_ingest.rules.thresholds import Rule
 from cloud_ingest.stores.records.alerts import (
     LIVE,
@@ -18,6 +19,7 @@ from cloud_ingest.stores.records.alerts import (
 )
 from cloud_ingest.stores.records.open import reading, writing
 from cloud_ingest.stores.records.schema import alerts, due, flags
+from cloud_ingest.stores.records.setaside import UNJUDGED, ask_to_mend
 from cloud_ingest.stores.records.subjects import load_states
 from cloud_ingest.stores.records.txn import cursor_of
 from gateway.model.alert import AlertState, may_follow
@@ -27,7 +29,7 @@ DUE_MAX = 200  # rows acted on in one call; the rest wait for the next
 # Looked for each second: made once.
 _WAITING = (
     select(due.c.id)
-    .where(due.c.at_us <= bindparam("now_us"))
+    .where(due.c.at_us <= bindparam("now_us"), due.c.what != UNJUDGED)
     .order_by(due.c.at_us)
     .limit(bindparam("most"))
 )
@@ -39,8 +41,12 @@ def act_on_due(engine: Engine, desk: Desk) -> list[News]:
         ids = connection.execute(_WAITING, {"now_us": desk.now_us, "most": DUE_MAX}).scalars().all()
     changed: list[str] = []
     for row in ids:
-        with writing(engine) as connection:
-            changed += _act(connection, desk, row)
+        try:
+            with writing(engine) as connection:
+                changed += _act(connection, desk, row)
+        except StateError as fault:  # it stays due, and is acted on once that is mended
+            with writing(engine) as connection:
+                ask_to_mend(cursor_of(connection), fault.subject, desk.now_us)
     return [News("alert", tuple(changed))] if changed else []
 
 

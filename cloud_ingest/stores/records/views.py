@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
 
 from cloud_ingest.rules.judge import SECOND_US
-from cloud_ingest.rules.state import decode_state
+from cloud_ingest.rules.state import StateError, decode_state
 from cloud_ingest.rules.thresholds import Thresholds
 from cloud_ingest.stores.records.criteria import Voided, Voiding
 from cloud_ingest.stores.records.journal import JournalRow, read_rows
+from cloud_ingest.stores.records.mending import unjudged
 from cloud_ingest.stores.records.open import reading
 from cloud_ingest.stores.records.schema import (
     alert_events,
@@ -156,6 +157,7 @@ class Totals:
     patients: int
     inbox: int
     parked: int
+    unjudged: int
     dated_today: int
     newest_us: int | None
 
@@ -275,6 +277,7 @@ class RecordsViews:
                 patients=connection.scalar(select(func.count()).select_from(patients)) or 0,
                 inbox=connection.scalar(waiting) or 0,
                 parked=connection.scalar(select(func.count()).select_from(parked)) or 0,
+                unjudged=unjudged(connection),
                 dated_today=connection.scalar(today) or 0,
                 newest_us=received_us,
             )
@@ -302,7 +305,11 @@ class RecordsViews:
         """The kinds of the subject's last readings, as the rules remember them."""
         query = select(rule_state.c.state).where(rule_state.c.subject == subject)
         with reading(self.engine) as connection:
-            state = decode_state(connection.execute(query).scalar())
+            held = connection.execute(query).scalar()
+        try:
+            state = decode_state(held)
+        except StateError:  # the page says that it is to be mended, and shows everybody else
+            return ()
         return sorted({entry.kind for entry in state.recent.readings()})
 
     def voided(self, wanted: Iterable[str]) -> Mapping[str, Voided]:
