@@ -13,6 +13,7 @@ from cloud_ingest.stores.records.alerts import (
     Desk,
     end,
     has_unresolved,
+    named_before,
     order_unconfirmed,
     raise_alert,
     tell,
@@ -101,11 +102,22 @@ def _unanswered(connection: Connection, desk: Desk, task: RowMapping) -> list[st
 
 def _unconfirmed(connection: Connection, desk: Desk, task: RowMapping) -> list[str]:
     mine = (flags.c.key == task["about"]) & (flags.c.subject == task["subject"])
-    open_flags = connection.execute(select(flags).where(mine & ~flags.c.confirmed)).mappings()
+    # Another value under this key waits with it: it is told of here.
+    also = (due.c.subject == task["subject"]) & (due.c.what == UNCONFIRMED)
+    connection.execute(delete(due).where(also & (due.c.about == task["about"])))
+    query = select(flags).where(mine & ~flags.c.confirmed).order_by(flags.c.id.desc())
     changed: list[str] = []
-    for flag in open_flags.all():
+    told = set[str]()
+    # Of values that contradict each other the last to come: who was called for another one is not called again.
+    for flag in connection.execute(query).mappings().all():
         rule = desk.thresholds.rule(flag["rule"])
-        if rule is not None and not _answered(connection, task["subject"], rule, flag):
+        if rule is None or rule.id in told:
+            continue
+        told.add(rule.id)
+        if not _answered(connection, task["subject"], rule, flag):
+            called = named_before(
+                connection, flag["subject"], rule.unconfirmed_condition, flag["key"]
+            )
             order = order_unconfirmed(
                 desk,
                 rule,
@@ -113,7 +125,7 @@ def _unconfirmed(connection: Connection, desk: Desk, task: RowMapping) -> list[s
                 flag["key"],
                 flag["measured_us"],
                 shown=flag["shown"],
-                live=flag["how"] == LIVE,
+                live=flag["how"] == LIVE and not called,
             )
             changed.append(raise_alert(connection, desk, order))
     return changed

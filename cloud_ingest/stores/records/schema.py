@@ -150,7 +150,8 @@ rule_state = Table(
     Column("state", LargeBinary, nullable=False),
 )
 
-# One row a reading and rule whose limit it crosses, confirmed or not.
+# One row a value and rule whose limit it crosses, confirmed or not: one measurement may be told with other content (a conflict),
+# and that be another patient's.
 flags = Table(
     "flags",
     metadata,
@@ -164,7 +165,7 @@ flags = Table(
     Column("limit", Text, nullable=False),  # "systolic >= 180 mm[Hg] or diastolic >= 120 mm[Hg]"
     Column("how", String, nullable=False),  # live | late
     Column("confirmed", Boolean, nullable=False),
-    UniqueConstraint("key", "rule"),
+    UniqueConstraint("key", "rule", "subject", "shown"),
 )
 
 alerts = Table(

@@ -13,6 +13,7 @@ from cloud_ingest.rules.again import History, Told
 from cloud_ingest.rules.judge import SECOND_US, Finding
 from cloud_ingest.rules.thresholds import Rule
 from cloud_ingest.stores.records.alerts import (
+    BELONGS,
     LATE,
     LIVE,
     SYSTEM,
@@ -31,8 +32,6 @@ from cloud_ingest.stores.records.alerts import (
 from cloud_ingest.stores.records.journal import IDS_MAX
 from cloud_ingest.stores.records.schema import alert_events, alerts, due, voided
 from gateway.model.alert import AlertState
-
-BELONGS = ("opened", "joined", "paged-late")  # events that name a reading of the alert
 
 
 @dataclass(slots=True)
@@ -107,11 +106,18 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
         if one.key in keys
         for partner in finding.partners
     }
-    if (keys | partners) & lost or held["key"] in case.voided or new:
+    face = held["key"], held["shown"]  # a conflict's other value may stand under the same key
+    gone = face in _faces(case.before, rule) and face not in _faces(case.after, rule)
+    if (keys | partners) & lost or held["key"] in case.voided or new or gone:
         support = [pair for pair in after if pair[0].key in stay or pair in new]
         if support:
             _stand_on(case, rule, held, support, untold)
     return None
+
+
+def _faces(history: History, rule: Rule) -> set[tuple[str, str]]:
+    found = (finding.alert for _, finding in history.of(rule.id) if _raises(finding))
+    return {(cause.key, cause.shown) for cause in found if cause is not None}
 
 
 def _stand_on(
@@ -169,7 +175,7 @@ def _settle_unsure(case: Case, rule: Rule, ended_since: int | None) -> None:
         stay = frozenset(key for key in left if not _answered_now(case, rule, key))
         if not stay:
             _end(case, held["id"])
-        elif stay != keys:
+        elif stay != keys or _another_value(case, rule, held):
             _stand_on_lone(case, rule, held, [lone[k] for k in lone if k in stay])
     for told, finding in lone.values():
         if finding.wait_until_us is not None and finding.wait_until_us > case.desk.now_us:
@@ -223,6 +229,16 @@ def _unsure(case: Case, rule: Rule, told: Told, finding: Finding) -> Order:
     return order_unconfirmed(
         case.desk, rule, case.patient, told.key, at_us, shown=finding.shown, live=finding.live
     )
+
+
+def _another_value(case: Case, rule: Rule, held: RowMapping) -> bool:
+    """Whether of a conflict that value is gone which the alert shows."""
+    face = held["key"], held["shown"]
+    told = [
+        {(one.key, finding.shown) for one, finding in history.of(rule.id)}
+        for history in (case.before, case.after)
+    ]
+    return face in told[0] and face not in told[1]
 
 
 def _stand_on_lone(

@@ -20,6 +20,7 @@ from cloud_ingest.stores.records.schema import (
     alerts,
     bindings,
     boxes,
+    conflicts,
     flags,
     inbox,
     journal,
@@ -300,6 +301,19 @@ class RecordsViews:
         return {
             row.key: Placed(rows[row.journal], row.position) for row in found if row.journal in rows
         }
+
+    def contradicting(self, wanted: Iterable[str]) -> Mapping[str, Sequence[Placed]]:
+        """The further places of keys under which other content came, in the order in which it did."""
+        asked = conflicts.c.key.in_(sorted(set(wanted))[:KEYS_MAX])
+        query = select(conflicts).where(asked).order_by(conflicts.c.id)
+        with reading(self.engine) as connection:
+            told = connection.execute(query).all()
+        rows = self._rows({row.journal for row in told}) if told else {}
+        found: dict[str, list[Placed]] = {}
+        for row in told:
+            if row.journal in rows:
+                found.setdefault(row.key, []).append(Placed(rows[row.journal], row.position))
+        return found
 
     def kinds_judged(self, subject: str) -> Sequence[str]:
         """The kinds of the subject's last readings, as the rules remember them."""

@@ -160,15 +160,19 @@ def _write_flags(
 ) -> None:
     """Only what differs: a flag that an earlier table of rules made stays as it is."""
     touched = {one.seen.key for one in taken}
-    stays = {(one.key, finding.rule.id): (one, finding) for one, finding in _findings(after)}
+    stays = {
+        (one.key, finding.rule.id, finding.shown): (one, finding)
+        for one, finding in _findings(after)
+    }
     for one, finding in _findings(before):
         place = (one.key, finding.rule.id)
         mine = (flags.c.key == one.key) & (flags.c.rule == finding.rule.id)
-        mine &= flags.c.subject == subject
-        if place not in stays:
+        mine &= (flags.c.subject == subject) & (flags.c.shown == finding.shown)
+        value = (*place, finding.shown)
+        if value not in stays:
             connection.execute(delete(flags).where(mine))
         elif one.key in touched or before.confirmed[place] != after.confirmed[place]:
-            new = _flag(*stays[place], confirmed=after.confirmed[place])
+            new = _flag(*stays[value], confirmed=after.confirmed[place])
             connection.execute(update(flags).where(mine).values(new))
 
 
