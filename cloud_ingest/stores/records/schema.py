@@ -207,7 +207,7 @@ alert_events = Table(
     Column("at_us", BigInteger, nullable=False),
     Column(
         "what", String, nullable=False
-    ),  # opened | joined | paged-late | acknowledged | overdue | resolved | voided
+    ),  # opened | joined | parted | paged-late | acknowledged | overdue | resolved | voided
     Column("who", Text, nullable=False),
     Column("key", String),
     Column("why", Text),  # the reason that a person gave
