@@ -236,6 +236,8 @@ inbox = Table(
     Column("assigned_us", BigInteger),
     Column("assigned_by", Text),
 )
+# For those that wait (patient null), newest first, as the console asks each time that something comes; and for a patient's own.
+Index("waiting", inbox.c.patient, inbox.c.arrived_us)
 
 # Points to write anew outside the journal's order (a reading was assigned): read and deleted by the projection.
 repoints = Table(

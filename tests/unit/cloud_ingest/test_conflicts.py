@@ -132,6 +132,7 @@ def test_flags_of_before_are_kept_by_the_upgrade(kit):
             "DROP TABLE flags",
             "ALTER TABLE old RENAME TO flags",
             "CREATE INDEX ix_flags_subject ON flags (subject)",
+            "DROP INDEX waiting",
             "UPDATE alembic_version SET version_num = '0002'",
         ):
             connection.execute(text(line))
