@@ -85,7 +85,7 @@ def decode_state(data: bytes | None) -> SubjectState:
 def _summed(data: bytes) -> SubjectState:
     if len(data) < _HEAD.size:
         raise StateError("it is cut off")
-    body = data[_HEAD.size :]
+    body = memoryview(data)[_HEAD.size :]
     if _HEAD.unpack_from(data)[1] != crc32(body):
         raise StateError("it is not what was written")
     state = _decode(body)
