@@ -132,6 +132,7 @@ async def run(settings: Settings, where: str, clock: Clock, say: Callable[[str],
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(_serve(console, stop))
                 parts.create_task(_keep_time(held, live, clock, stop))
+                parts.create_task(_keep_mending(held, live, stop))
                 parts.create_task(status.keep(intake, projection, held.series, stop))
         finally:
             await asyncio.to_thread(intake.stop)
@@ -174,6 +175,24 @@ async def _keep_time(held: Stores, live: Live, clock: Clock, stop: asyncio.Event
         except StoreError as fault:
             if str(fault) != trouble:
                 log.get("due").error("store.away", why=str(fault))
+            trouble = str(fault)
+        await _wait(stop, TICK_S)
+
+
+async def _keep_mending(held: Stores, live: Live, stop: asyncio.Event) -> None:
+    """Apart from the clockwork: to look through the journal for one person may take long, and no other alert waits for that."""
+    told, trouble = log.get("rules"), ""
+    while not stop.is_set():
+        try:
+            for mended in await asyncio.to_thread(held.records.mend):
+                say = told.error if mended.left else told.warning
+                say("state.mended" if not mended.left else "state.unreadable", **mended.facts())
+                for news in mended.news:
+                    live.tell(news)
+            trouble = ""
+        except StoreError as fault:
+            if str(fault) != trouble:
+                told.error("store.away", why=str(fault))
             trouble = str(fault)
         await _wait(stop, TICK_S)
 

@@ -116,6 +116,7 @@ def status_command(
     from cloud_ingest.app import open_records, running  # noqa: PLC0415 the same
     from cloud_ingest.settings import load  # noqa: PLC0415 the same
     from cloud_ingest.stores.records.projection import refusals  # noqa: PLC0415 the same
+    from cloud_ingest.stores.records.setaside import UNJUDGED  # noqa: PLC0415 the same
 
     with _sentences():
         told = load(settings)
@@ -140,6 +141,11 @@ def status_command(
         )
     for name, count in sorted(counts.items()):
         _say(f"{name + ':':<16}{count}")
+    if waiting := counts[UNJUDGED]:
+        _say(
+            f"NOT JUDGED: {waiting} readings. They are stored; what the rules remember of their subjects can't be read, and is"
+            " made anew while the ingester runs. Look at them in the console: no rule has."
+        )
     for one in refused:
         _say(f"not in the series: {one.key}: {one.why}")
     if refused:

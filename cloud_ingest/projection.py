@@ -243,7 +243,7 @@ def _render_row(
         return
     for position in positions:
         fate, observation = row.fate(position), row.observation(position)
-        if fate is None or observation is None or not fate.counts:
+        if fate is None or observation is None or not fate.placed:
             continue
         try:
             point = render(observation, fate)

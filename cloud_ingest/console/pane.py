@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cloud_ingest.console.contradicted import other_values, own_place
 from cloud_ingest.console.earlier import perhaps_earlier
 from cloud_ingest.console.trends import DAY_US, LIMITS, TREND_DAYS, Trends
 from cloud_ingest.console.values import kind_words, limit_words, marks, own_unit, plain, show
@@ -79,7 +80,7 @@ def alert_pane(views: RecordsViews, trends: Trends, viewer: Viewer, identity: st
     alert = views.alert(identity)
     if alert is None:
         return None
-    placed = views.places([alert.key]).get(alert.key)
+    placed = own_place(alert, views.places([alert.key]), views.contradicting([alert.key]))
     observation = placed.row.observation(placed.position) if placed else None
     return _pane(
         views,
@@ -211,9 +212,9 @@ def _pane(
     recent = _recent(places, flags, voided, viewer)
     kinds = [one for one in LIMITS if points[one] or one == kind]
     shown = key or (recent[0].key if recent else None)
-    placed = places.get(shown) if shown else None
+    further = views.contradicting([alert.key]) if alert else {}
+    placed = own_place(alert, places, further) if alert else places.get(shown) if shown else None
     observation = placed.row.observation(placed.position) if placed else None
-    unit = own_unit(observation) if observation else ""
     who = views.patients_by_id([patient]).get(patient)
     wanted_kind = kind or (observation.kind if observation else "")
     return Pane(
@@ -226,7 +227,7 @@ def _pane(
         alert=alert,
         may_acknowledge=alert is not None and alert.state in {AlertState.OPEN, AlertState.LATE},
         may_resolve=alert is not None and alert.state == AlertState.ACKNOWLEDGED,
-        why=why(alert, views.flags(patient, alert.measured_us - TOGETHER_US), viewer, unit)
+        why=_asked(views, viewer, alert, observation, other_values(alert, places, further, viewer))
         if alert
         else (),
         earlier=perhaps_earlier(alert, placed, views, viewer) if alert else "",
@@ -235,6 +236,18 @@ def _pane(
         recent=recent,
         key=shown,
     )
+
+
+def _asked(
+    views: RecordsViews,
+    viewer: Viewer,
+    alert: AlertRow,
+    observation: Observation | None,
+    contradicted: Sequence[str],
+) -> Sequence[str]:
+    unit = own_unit(observation) if observation else ""
+    flags = views.flags(alert.patient, alert.measured_us - TOGETHER_US)
+    return (*why(alert, flags, viewer, unit), *contradicted)
 
 
 def _recent(

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from cloud_ingest.console.contradicted import other_values, own_place
 from cloud_ingest.console.earlier import perhaps_earlier
 from cloud_ingest.console.masking import masked
 from cloud_ingest.console.times import age_in_years
@@ -87,10 +88,18 @@ class Worklist:
 def build_worklist(views: RecordsViews, trends: Trends, viewer: Viewer) -> Worklist:
     """Everything above the patients, as of now."""
     alerts = views.unresolved()
-    places = views.places(alert.key for alert in alerts)
+    first = views.places(alert.key for alert in alerts)
+    further = views.contradicting(alert.key for alert in alerts)
     people = views.patients_by_id([alert.patient for alert in alerts])
     rows = [
-        _row(alert, people.get(alert.patient), places.get(alert.key), views, viewer)
+        _row(
+            alert,
+            people.get(alert.patient),
+            own_place(alert, first, further),
+            views,
+            viewer,
+            contradicted=other_values(alert, first, further, viewer),
+        )
         for alert in alerts
     ]
     boxes = views.boxes()
@@ -177,6 +186,8 @@ def _row(
     placed: Placed | None,
     views: RecordsViews,
     viewer: Viewer,
+    *,
+    contradicted: Sequence[str],
 ) -> Row:
     observation = placed.row.observation(placed.position) if placed else None
     shown = show(observation, viewer.words, viewer.unit) if observation else None
@@ -192,11 +203,14 @@ def _row(
         value=shown.value if shown else plain(alert.shown),
         unit=shown.unit if shown else "",
         note=shown.note if shown else "",
-        why=why(
-            alert,
-            views.flags(alert.patient, alert.measured_us - TOGETHER_US),
-            viewer,
-            own_unit(observation) if observation else "",
+        why=(
+            *why(
+                alert,
+                views.flags(alert.patient, alert.measured_us - TOGETHER_US),
+                viewer,
+                own_unit(observation) if observation else "",
+            ),
+            *contradicted,
         ),
         measured=viewer.times.at(alert.measured_us) if known else viewer.words("time.unknown"),
         earlier=perhaps_earlier(alert, placed, views, viewer),
@@ -222,14 +236,14 @@ def why(alert: AlertRow, flags: Sequence[FlagRow], viewer: Viewer, unit: str = "
     ]
     if alert.condition.endswith(UNSURE):
         told.append(words("why.doubted" if DOUBTED in alert.why else "why.unconfirmed"))
-    elif len(own) > 1:
+    elif len(limits) > 1:  # measurements: one may have been told with several values
         minutes = max(1, round((own[-1].measured_us - own[0].measured_us) / 60e6))
-        told.append(words("why.confirmed", n=len(own), minutes=minutes))
+        told.append(words("why.confirmed", n=len(limits), minutes=minutes))
     if alert.source:
         # "ADA (ADA Standards of Care section 6); …": the names here, the titles in the pane.
         names = ", ".join(one.partition(" (")[0] for one in alert.source.split("; "))
         told.append(words("why.source", source=names))
-    if alert.readings > max(len(own), 1):
+    if alert.readings > max(len(limits), 1):
         told.append(words.count("why.more", alert.readings))
     return told
 

@@ -18,13 +18,15 @@ class Fate(
         "suspect_of": "d",
         "conflict": "c",
         "voided": "v",
+        "aside": "a",
     },
 ):
     """`time_us` is the point's timestamp in the time series: the measurement's second plus its slot in microseconds.
 
     `subject` is who the reading belongs to as of now. `suspect_of`: the key of an equal reading that this may repeat.
     `conflict`: the key was held already, with other content. `voided`: the id of the voiding that took it out; 0 where none
-    did. A voided reading stays stored, so that receipts, repeats and digests are as they were.
+    did. A voided reading stays stored, so that receipts, repeats and digests are as they were. `aside`: it is stored, but not
+    judged yet, and has no point: what the rules remember of its subject could not be read (see stores/records/mending.py).
     """
 
     outcome: str
@@ -34,11 +36,17 @@ class Fate(
     suspect_of: str = ""
     conflict: bool = False
     voided: int = 0
+    aside: bool = False
 
     @property
     def counts(self) -> bool:
         """Whether it is to be judged, charted and shown as a value: stored, and not voided."""
         return self.outcome == STORED and not self.voided
+
+    @property
+    def placed(self) -> bool:
+        """Whether it has been judged, and has its point: it counts, and is not set aside."""
+        return self.counts and not self.aside
 
 
 _encode = msgspec.json.Encoder().encode

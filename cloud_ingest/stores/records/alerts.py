@@ -4,10 +4,10 @@ One unresolved alert for each patient and condition; `gateway.model.alert.FOLLOW
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
-from sqlalchemy import Connection, RowMapping, insert, update
+from sqlalchemy import Connection, RowMapping, exists, insert, select, update
 
 from cloud_ingest.rules.judge import Cause, Finding, micros
 from cloud_ingest.rules.thresholds import Rule, Thresholds
@@ -22,6 +22,7 @@ ALERT_ID_BITS = 64
 SYSTEM = "the system"  # who did it, where no person did
 UNCONFIRMED, UNANSWERED = "unconfirmed", "unanswered"  # due.what
 LIVE, LATE = "live", "late"  # flags.how, alerts.how
+BELONGS = ("opened", "joined", "paged-late")  # events that name a reading of the alert
 DOUBTED = "the device says that the measurement failed"  # in an alert's `why`
 _ONE_LOWER = {
     Severity.HIGH: Severity.MEDIUM,
@@ -31,11 +32,16 @@ _ONE_LOWER = {
 }
 
 # Each finding asks these two, so they are text: what Core makes of them is seldom in the processor's caches, and took 100 us each.
-# The same key with other content (a conflict) may have flagged this rule already.
+# The same key with other content (a conflict) may have flagged this rule already: what confirms one value confirms the measurement.
 _FLAG = (
     'INSERT INTO flags (key, rule, severity, subject, measured_us, shown, "limit", how, confirmed)'
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (key, rule) DO UPDATE SET confirmed = confirmed OR excluded.confirmed"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 OR EXISTS"
+    " (SELECT 1 FROM flags WHERE key = ?1 AND rule = ?2 AND subject = ?4 AND confirmed))"
+    " ON CONFLICT (key, rule, subject, shown) DO UPDATE SET confirmed = confirmed OR excluded.confirmed"
+)
+# Whether somebody was called for this measurement already, by a value that contradicts the one that comes now.
+_CALLED = (
+    "SELECT 1 FROM flags WHERE key = ? AND rule = ? AND subject = ? AND confirmed AND how = 'live'"
 )
 # The state stands in it: were it bound, SQLite would plan anew each time whether the index of the unresolved ones will do.
 _UNRESOLVED = "SELECT * FROM alerts WHERE patient = ? AND condition = ? AND state != 'resolved'"
@@ -82,9 +88,13 @@ def write_findings(
     at_us: int,
     findings: Iterable[Finding],
 ) -> list[str]:
-    """Flags of one reading, the alerts that it opens or joins, what it makes due. Ids of the alerts that changed."""
+    """Flags of one reading, the alerts that it opens or joins, what it makes due. Ids of the alerts that changed.
+
+    A value that contradicts one for which somebody was called stands on the worklist, and calls nobody a second time.
+    """
     changed: list[str] = []
     for finding in findings:
+        called = _called(connection, key, subject, finding)
         _write_flag(connection, key, subject, at_us, finding)
         if not is_patient(subject):
             continue  # an alert is a person's: it opens when somebody says whose reading this is
@@ -97,6 +107,7 @@ def write_findings(
             changed.append(raise_alert(connection, desk, order))
         elif finding.alert is not None:
             order = order_of(desk, finding, subject, key, finding.alert)
+            order = replace(order, live=order.live and not called)
             changed.append(raise_alert(connection, desk, order))
             changed += _supersede(connection, desk, subject, finding.rule, key)
     return changed
@@ -218,6 +229,11 @@ def sources(thresholds: Thresholds, rule: Rule) -> str:
     return "; ".join(f"{name} ({thresholds.titles[name]})" for name in rule.sources)
 
 
+def _called(connection: Connection, key: str, subject: str, finding: Finding) -> bool:
+    place = (key, finding.rule.id, subject)
+    return cursor_of(connection).execute(_CALLED, place).fetchone() is not None
+
+
 def _write_flag(
     connection: Connection, key: str, subject: str, at_us: int, finding: Finding
 ) -> None:
@@ -226,7 +242,8 @@ def _write_flag(
     row = (*place, finding.shown, rule.limit, how, finding.confirmed)
     cursor_of(connection).execute(_FLAG, row)
     if finding.partners:
-        mine = flags.c.key.in_(finding.partners) & (flags.c.rule == rule.id)
+        both = flags.c.key.in_((key, *finding.partners)) & (flags.c.rule == rule.id)
+        mine = both & (flags.c.subject == subject)
         connection.execute(update(flags).where(mine).values(confirmed=True))
 
 
@@ -286,6 +303,16 @@ def _answer_by_us(desk: Desk, order: Order) -> int:
 
 def _await_answer(connection: Connection, desk: Desk, order: Order, alert: str) -> None:
     _make_due(connection, order.patient, _answer_by_us(desk, order), UNANSWERED, alert)
+
+
+def named_before(connection: Connection, patient: str, condition: str, key: str) -> bool:
+    """Whether an alert of this condition has named this measurement, unless a voiding ended it."""
+    mine = (alerts.c.patient == patient) & (alerts.c.condition == condition)
+    end = alert_events.alias()
+    ended = exists().where(end.c.alert == alerts.c.id, end.c.what == "voided")
+    named = alert_events.c.what.in_(BELONGS) & (alert_events.c.key == key)
+    found = select(alerts.c.id).join(alert_events, alert_events.c.alert == alerts.c.id)
+    return connection.execute(found.where(mine & named & ~ended).limit(1)).first() is not None
 
 
 def _make_due(connection: Connection, subject: str, at_us: int, what: str, about: str) -> None:

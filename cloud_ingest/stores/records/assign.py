@@ -6,6 +6,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from cloud_ingest.live import News
 from cloud_ingest.rules.judge import Assessment, forget, judge, when
 from cloud_ingest.rules.limits import shown
+from cloud_ingest.rules.state import StateError
 from cloud_ingest.stores.fate import Fate, encode_fates
 from cloud_ingest.stores.records.alerts import Desk, write_findings
 from cloud_ingest.stores.records.filed import Filed, Journal
@@ -67,13 +68,13 @@ def assign(
     nobody = f"{DEVICE_SUBJECT}{waiting['device']}"
     connection.execute(delete(flags).where(flags.c.key == key, flags.c.subject == nobody))
     changed: list[str] = []
-    for row, position in _places(connection, key):
+    for row, position in places_of(connection, key):
         changed += _move(connection, desk, row, position, patient=patient)
     news = (News("reading", (key,)),)
     return (*news, News("alert", tuple(changed))) if changed else news
 
 
-def _places(connection: Connection, key: str) -> list[tuple[int, int]]:
+def places_of(connection: Connection, key: str) -> list[tuple[int, int]]:
     """Where the journal has readings of this key: the first, and those in conflict with it."""
     first = select(keys.c.journal, keys.c.position).where(keys.c.key == key)
     others = select(conflicts.c.journal, conflicts.c.position).where(conflicts.c.key == key)
@@ -88,6 +89,8 @@ def _move(
     seen, fate = filed.observation(position), filed.fate(position)
     if seen is None or fate is None or not fate.counts or is_patient(fate.subject):
         return []  # also one that a binding gave to somebody else: it never waited
+    if fate.aside:
+        raise StateError("this reading is not judged yet", fate.subject)
     states = load_states(cursor, (fate.subject, patient))
     told = judge(desk.thresholds, seen, when(seen), states[patient], desk.now_us)
     before = forget(states[fate.subject], seen.key)

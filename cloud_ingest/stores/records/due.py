@@ -4,6 +4,7 @@ from sqlalchemy import Connection, Engine, RowMapping, bindparam, delete, select
 
 from cloud_ingest.live import News
 from cloud_ingest.rules.judge import second_reading_came
+from cloud_ingest.rules.state import StateError
 from cloud_ingest.rules.thresholds import Rule
 from cloud_ingest.stores.records.alerts import (
     LIVE,
@@ -12,12 +13,14 @@ from cloud_ingest.stores.records.alerts import (
     Desk,
     end,
     has_unresolved,
+    named_before,
     order_unconfirmed,
     raise_alert,
     tell,
 )
 from cloud_ingest.stores.records.open import reading, writing
 from cloud_ingest.stores.records.schema import alerts, due, flags
+from cloud_ingest.stores.records.setaside import UNJUDGED, ask_to_mend
 from cloud_ingest.stores.records.subjects import load_states
 from cloud_ingest.stores.records.txn import cursor_of
 from gateway.model.alert import AlertState, may_follow
@@ -27,7 +30,7 @@ DUE_MAX = 200  # rows acted on in one call; the rest wait for the next
 # Looked for each second: made once.
 _WAITING = (
     select(due.c.id)
-    .where(due.c.at_us <= bindparam("now_us"))
+    .where(due.c.at_us <= bindparam("now_us"), due.c.what != UNJUDGED)
     .order_by(due.c.at_us)
     .limit(bindparam("most"))
 )
@@ -39,8 +42,12 @@ def act_on_due(engine: Engine, desk: Desk) -> list[News]:
         ids = connection.execute(_WAITING, {"now_us": desk.now_us, "most": DUE_MAX}).scalars().all()
     changed: list[str] = []
     for row in ids:
-        with writing(engine) as connection:
-            changed += _act(connection, desk, row)
+        try:
+            with writing(engine) as connection:
+                changed += _act(connection, desk, row)
+        except StateError as fault:  # it stays due, and is acted on once that is mended
+            with writing(engine) as connection:
+                ask_to_mend(cursor_of(connection), fault.subject, desk.now_us)
     return [News("alert", tuple(changed))] if changed else []
 
 
@@ -95,11 +102,22 @@ def _unanswered(connection: Connection, desk: Desk, task: RowMapping) -> list[st
 
 def _unconfirmed(connection: Connection, desk: Desk, task: RowMapping) -> list[str]:
     mine = (flags.c.key == task["about"]) & (flags.c.subject == task["subject"])
-    open_flags = connection.execute(select(flags).where(mine & ~flags.c.confirmed)).mappings()
+    # Another value under this key waits with it: it is told of here.
+    also = (due.c.subject == task["subject"]) & (due.c.what == UNCONFIRMED)
+    connection.execute(delete(due).where(also & (due.c.about == task["about"])))
+    query = select(flags).where(mine & ~flags.c.confirmed).order_by(flags.c.id.desc())
     changed: list[str] = []
-    for flag in open_flags.all():
+    told = set[str]()
+    # Of values that contradict each other the last to come: who was called for another one is not called again.
+    for flag in connection.execute(query).mappings().all():
         rule = desk.thresholds.rule(flag["rule"])
-        if rule is not None and not _answered(connection, task["subject"], rule, flag):
+        if rule is None or rule.id in told:
+            continue
+        told.add(rule.id)
+        if not _answered(connection, task["subject"], rule, flag):
+            called = named_before(
+                connection, flag["subject"], rule.unconfirmed_condition, flag["key"]
+            )
             order = order_unconfirmed(
                 desk,
                 rule,
@@ -107,7 +125,7 @@ def _unconfirmed(connection: Connection, desk: Desk, task: RowMapping) -> list[s
                 flag["key"],
                 flag["measured_us"],
                 shown=flag["shown"],
-                live=flag["how"] == LIVE,
+                live=flag["how"] == LIVE and not called,
             )
             changed.append(raise_alert(connection, desk, order))
     return changed

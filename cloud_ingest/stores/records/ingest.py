@@ -25,7 +25,14 @@ from cloud_ingest.stores.records.filed import Journal
 from cloud_ingest.stores.records.numbers import repeat_outcomes, settle, write_ledger
 from cloud_ingest.stores.records.open import Writer
 from cloud_ingest.stores.records.parked import park_poison, park_stray, poison_receipt
-from cloud_ingest.stores.records.subjects import RefusedError, assess, load_states, own, save_states
+from cloud_ingest.stores.records.setaside import set_aside
+from cloud_ingest.stores.records.subjects import (
+    RefusedError,
+    assess,
+    own,
+    readable_states,
+    save_states,
+)
 from cloud_ingest.stores.records.txn import cursor_of
 from cloud_ingest.stores.records.types import Delivery, Verdict
 from cloud_ingest.stores.records.work import (
@@ -175,7 +182,7 @@ class Ingester:
         anew = [row for row in each_row(filings) if row.seen is not None and not row.repeats]
         # 3. Subjects, by the bindings, and their states.
         own(cursor, anew)
-        states = load_states(cursor, {row.subject for row in anew})
+        states, unreadable = readable_states(cursor, {row.subject for row in anew})
         # 4. Keys.
         claim(cursor, self._journal, anew)
         repeat_outcomes(groups)
@@ -194,6 +201,8 @@ class Ingester:
                     INBOX, (row.seen.key, row.seen.device, came.received_us, row.unbound)
                 )
         save_states(cursor, after)
+        if unreadable:
+            set_aside(cursor, stored, desk.now_us)
         for sha256, poison in batch.poison.items():
             kept, new = park_poison(cursor, poison)
             batch.kept |= {sha256} if kept else set()

@@ -150,7 +150,8 @@ rule_state = Table(
     Column("state", LargeBinary, nullable=False),
 )
 
-# One row a reading and rule whose limit it crosses, confirmed or not.
+# One row a value and rule whose limit it crosses, confirmed or not: one measurement may be told with other content (a conflict),
+# and that be another patient's.
 flags = Table(
     "flags",
     metadata,
@@ -164,7 +165,7 @@ flags = Table(
     Column("limit", Text, nullable=False),  # "systolic >= 180 mm[Hg] or diastolic >= 120 mm[Hg]"
     Column("how", String, nullable=False),  # live | late
     Column("confirmed", Boolean, nullable=False),
-    UniqueConstraint("key", "rule"),
+    UniqueConstraint("key", "rule", "subject", "shown"),
 )
 
 alerts = Table(
@@ -206,7 +207,7 @@ alert_events = Table(
     Column("at_us", BigInteger, nullable=False),
     Column(
         "what", String, nullable=False
-    ),  # opened | joined | paged-late | acknowledged | overdue | resolved | voided
+    ),  # opened | joined | parted | paged-late | acknowledged | overdue | resolved | voided
     Column("who", Text, nullable=False),
     Column("key", String),
     Column("why", Text),  # the reason that a person gave
@@ -235,6 +236,8 @@ inbox = Table(
     Column("assigned_us", BigInteger),
     Column("assigned_by", Text),
 )
+# For those that wait (patient null), newest first, as the console asks each time that something comes; and for a patient's own.
+Index("waiting", inbox.c.patient, inbox.c.arrived_us)
 
 # Points to write anew outside the journal's order (a reading was assigned): read and deleted by the projection.
 repoints = Table(

@@ -10,15 +10,18 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from cloud_ingest.live import News
 from cloud_ingest.rules.judge import micros
+from cloud_ingest.rules.state import StateError
 from cloud_ingest.rules.thresholds import Thresholds
-from cloud_ingest.stores.records import assign, due, patients, voiding
+from cloud_ingest.stores.records import assign, due, mending, patients, voiding
 from cloud_ingest.stores.records.alerts import Desk
 from cloud_ingest.stores.records.criteria import Criteria, VoidReport
 from cloud_ingest.stores.records.ingest import Ingester
 from cloud_ingest.stores.records.ledger import answer
+from cloud_ingest.stores.records.mending import Mended
 from cloud_ingest.stores.records.open import Opened, open_store, reading, release, writing
 from cloud_ingest.stores.records.parked import BEYOND_QUOTA
 from cloud_ingest.stores.records.schema import boxes, meta, metadata
+from cloud_ingest.stores.records.setaside import UNJUDGED
 from cloud_ingest.stores.records.types import Binding, Bound, Delivery, Patient, Unassigned, Verdict
 from gateway.runtime.clock import Clock
 from gateway.wire.receipts import Answer, Question
@@ -153,8 +156,15 @@ class Records:
 
     def assign(self, key: str, patient: str, who: str) -> tuple[News, ...]:
         """Give a reading of the inbox to a patient, run that patient's rules, queue its points anew. Raises ValueError."""
-        with writing(self.engine) as connection:
-            return assign.assign(connection, self._desk(), key, patient, who)
+        try:
+            return self._assign(key, patient, who)
+        except StateError as fault:
+            mending.mend(self.engine, self._desk(), fault.subject)
+            return self._assign(key, patient, who)
+
+    def mend(self) -> list[Mended]:
+        """Make anew what the rules remember of whom that can't be read, and judge what was set aside for it. One transaction a subject."""
+        return mending.mend_waiting(self.engine, self._desk())
 
     def void(
         self, criteria: Criteria, who: str, reason: str
@@ -177,7 +187,11 @@ class Records:
                 for table in metadata.sorted_tables
             }
             beyond = select(meta.c.value).where(meta.c.name == BEYOND_QUOTA)
-            return {**found, BEYOND_QUOTA: int(connection.execute(beyond).scalar() or 0)}
+            told = {
+                BEYOND_QUOTA: int(connection.execute(beyond).scalar() or 0),
+                UNJUDGED: mending.unjudged(connection),
+            }
+            return {**found, **told}
 
     def close(self) -> None:
         """Let go of the file and its lock."""
@@ -185,6 +199,10 @@ class Records:
         self.engine.dispose()
         release(self._lock)
         self._lock = None
+
+    def _assign(self, key: str, patient: str, who: str) -> tuple[News, ...]:
+        with writing(self.engine) as connection:
+            return assign.assign(connection, self._desk(), key, patient, who)
 
     def _desk(self) -> Desk:
         return Desk(self.thresholds, self._zone, self._clock.now())

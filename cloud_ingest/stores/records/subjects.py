@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from cloud_ingest.rules.judge import When, judge, when
-from cloud_ingest.rules.state import SubjectState, decode_state, encode_state
+from cloud_ingest.rules.state import StateError, SubjectState, decode_state, encode_state
 from cloud_ingest.rules.thresholds import Thresholds
 from cloud_ingest.stores.records.work import Cursor, Row
 from gateway.model.observation import Observation
@@ -128,14 +128,34 @@ def _own_given(cursor: Cursor, waiting: Sequence[tuple[Row, str]]) -> None:
 
 
 def load_states(cursor: Cursor, subjects: Iterable[str]) -> dict[str, SubjectState]:
-    """Subjects' states. Inside a write transaction nobody else can change them: SQLite's write lock stands for row locks."""
+    """Subjects' states. Inside a write transaction nobody else can change them: SQLite's write lock stands for row locks.
+
+    Raises StateError for the first that can't be read.
+    """
+    states, unreadable = readable_states(cursor, subjects)
+    for subject, why in unreadable.items():
+        raise StateError(why, subject)
+    return states
+
+
+def readable_states(
+    cursor: Cursor, subjects: Iterable[str]
+) -> tuple[dict[str, SubjectState], dict[str, str]]:
+    """Subjects' states, and of those whose state can't be read, why."""
     wanted = sorted(subjects)
     cursor.execute(
         "SELECT subject, state FROM json_each(?) CROSS JOIN rule_state ON subject = value",
         (msgspec.json.encode(wanted).decode(),),
     )
     held: dict[str, bytes] = dict(cursor.fetchall())
-    return {subject: decode_state(held.get(subject)) for subject in wanted}
+    states: dict[str, SubjectState] = {}
+    unreadable: dict[str, str] = {}
+    for subject in wanted:
+        try:
+            states[subject] = decode_state(held.get(subject))
+        except StateError as fault:
+            unreadable[subject] = fault.why
+    return states, unreadable
 
 
 def save_states(cursor: Cursor, states: Mapping[str, SubjectState]) -> None:
@@ -148,6 +168,8 @@ def assess(
 ) -> dict[str, SubjectState]:
     """Judge rows in the order of arrival, each against its subject's state. The states that are to be written.
 
+    Rows of a subject without one are set aside: they are stored, and judged once its state is mended.
+
     Raises RefusedError naming every reading at which the rules failed: whatever they raise is that reading's fault here,
     and parks it, so that one reading can't stop the rest.
     """
@@ -157,7 +179,10 @@ def assess(
         came = row.filing.sealed.came
         if row.seen is None or row.moment is None:
             continue
-        state = after.get(row.subject) or states[row.subject]
+        state = after.get(row.subject) or states.get(row.subject)
+        if state is None:
+            row.aside = True
+            continue
         try:
             row.assessment = judge(thresholds, row.seen, row.moment, state, came.received_us)
         except (MemoryError, StoreError):

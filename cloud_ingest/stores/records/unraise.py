@@ -29,10 +29,9 @@ from cloud_ingest.stores.records.alerts import (
     unresolved,
 )
 from cloud_ingest.stores.records.journal import IDS_MAX
-from cloud_ingest.stores.records.schema import alert_events, alerts, due, voided
+from cloud_ingest.stores.records.schema import alert_events, alerts, due
+from cloud_ingest.stores.records.stories import PARTED, keys_of, named_in
 from gateway.model.alert import AlertState
-
-BELONGS = ("opened", "joined", "paged-late")  # events that name a reading of the alert
 
 
 @dataclass(slots=True)
@@ -92,6 +91,7 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
     if not stay and not new:
         _end(case, held["id"])
         return since_us
+    _part(case, held["id"], keys & lost)
     if held["how"] == LATE and any(_pages(case, rule, finding) for _, finding in new):
         # Hidden by what was voided: nobody was told that there is more than a stale finding.
         _raise_sure(case, rule, new)
@@ -107,11 +107,18 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
         if one.key in keys
         for partner in finding.partners
     }
-    if (keys | partners) & lost or held["key"] in case.voided or new:
+    face = held["key"], held["shown"]  # a conflict's other value may stand under the same key
+    gone = face in _faces(case.before, rule) and face not in _faces(case.after, rule)
+    if (keys | partners) & lost or held["key"] in case.voided or new or gone:
         support = [pair for pair in after if pair[0].key in stay or pair in new]
         if support:
             _stand_on(case, rule, held, support, untold)
     return None
+
+
+def _faces(history: History, rule: Rule) -> set[tuple[str, str]]:
+    found = (finding.alert for _, finding in history.of(rule.id) if _raises(finding))
+    return {(cause.key, cause.shown) for cause in found if cause is not None}
 
 
 def _stand_on(
@@ -169,7 +176,8 @@ def _settle_unsure(case: Case, rule: Rule, ended_since: int | None) -> None:
         stay = frozenset(key for key in left if not _answered_now(case, rule, key))
         if not stay:
             _end(case, held["id"])
-        elif stay != keys:
+        elif stay != keys or _another_value(case, rule, held):
+            _part(case, held["id"], left - stay)
             _stand_on_lone(case, rule, held, [lone[k] for k in lone if k in stay])
     for told, finding in lone.values():
         if finding.wait_until_us is not None and finding.wait_until_us > case.desk.now_us:
@@ -177,7 +185,7 @@ def _settle_unsure(case: Case, rule: Rule, ended_since: int | None) -> None:
     if unresolved(case.connection, case.patient, rule.id) is not None:
         return
     condition = rule.unconfirmed_condition
-    known = _named(case.connection, case.patient, condition)
+    known = named_in(case.connection, case.patient, condition)
     hushed = frozenset[str]() if ended_since is None else known.hushed(ended_since)
     for key, (told, finding) in lone.items():
         if key in hushed or (
@@ -223,6 +231,16 @@ def _unsure(case: Case, rule: Rule, told: Told, finding: Finding) -> Order:
     return order_unconfirmed(
         case.desk, rule, case.patient, told.key, at_us, shown=finding.shown, live=finding.live
     )
+
+
+def _another_value(case: Case, rule: Rule, held: RowMapping) -> bool:
+    """Whether of a conflict that value is gone which the alert shows."""
+    face = held["key"], held["shown"]
+    told = [
+        {(one.key, finding.shown) for one, finding in history.of(rule.id)}
+        for history in (case.before, case.after)
+    ]
+    return face in told[0] and face not in told[1]
 
 
 def _stand_on_lone(
@@ -307,44 +325,13 @@ def _since(case: Case, keys: frozenset[str], held: RowMapping) -> int:
 
 
 def _keys(case: Case, alert: str) -> frozenset[str]:
-    """The readings that an alert names; those that an earlier voiding took support it no more."""
-    mine = (alert_events.c.alert == alert) & alert_events.c.what.in_(BELONGS)
-    named = alert_events.outerjoin(voided, voided.c.key == alert_events.c.key)
-    query = select(alert_events.c.key, voided.c.key.is_not(None)).select_from(named).where(mine)
-    here = case.voided | {one.key for one in case.after.told}
-    found = case.connection.execute(query)
-    return frozenset(key for key, gone in found if key is not None and (not gone or key in here))
+    return keys_of(case.connection, alert, case.voided | {one.key for one in case.after.told})
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """The readings that alerts of one condition named, but for those that a voiding ended. `ended`: for each that the system ended by a better one, when."""
-
-    keys: frozenset[str]
-    ended: Sequence[tuple[str, int]]
-
-    def hushed(self, since_us: int) -> frozenset[str]:
-        """Those of which the alert gave way since then."""
-        return frozenset(key for key, at_us in self.ended if at_us >= since_us)
-
-
-def _named(connection: Connection, patient: str, condition: str) -> _Named:
-    mine = (alerts.c.patient == patient) & (alerts.c.condition == condition)
-    query = select(alert_events).join(alerts, alerts.c.id == alert_events.c.alert).where(mine)
-    events = connection.execute(query.order_by(alert_events.c.id)).mappings().all()
-    by = {row["alert"]: row for row in events if row["what"] == "resolved"}
-    gone = {row["alert"] for row in events if row["what"] == "voided"}
-    told = [
-        row
-        for row in events
-        if row["what"] in BELONGS and row["key"] is not None and row["alert"] not in gone
-    ]
-    gave_way = [
-        (row["key"], by[row["alert"]]["at_us"])
-        for row in told
-        if row["alert"] in by and by[row["alert"]]["who"] == SYSTEM
-    ]
-    return _Named(frozenset(row["key"] for row in told), gave_way)
+def _part(case: Case, alert: str, keys: frozenset[str]) -> None:
+    """Say of readings that they support an alert no more: no later voiding could find that out, which plays none between."""
+    for key in sorted(keys - case.voided):
+        tell(case.connection, case.desk, alert, PARTED, who=case.who, key=key, why=case.reason)
 
 
 def _was_seen(case: Case, condition: str, at_us: int) -> bool:

@@ -9,16 +9,18 @@ import msgspec
 from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
 
 from cloud_ingest.rules.judge import SECOND_US
-from cloud_ingest.rules.state import decode_state
+from cloud_ingest.rules.state import StateError, decode_state
 from cloud_ingest.rules.thresholds import Thresholds
 from cloud_ingest.stores.records.criteria import Voided, Voiding
 from cloud_ingest.stores.records.journal import JournalRow, read_rows
+from cloud_ingest.stores.records.mending import unjudged
 from cloud_ingest.stores.records.open import reading
 from cloud_ingest.stores.records.schema import (
     alert_events,
     alerts,
     bindings,
     boxes,
+    conflicts,
     flags,
     inbox,
     journal,
@@ -156,6 +158,7 @@ class Totals:
     patients: int
     inbox: int
     parked: int
+    unjudged: int
     dated_today: int
     newest_us: int | None
 
@@ -275,6 +278,7 @@ class RecordsViews:
                 patients=connection.scalar(select(func.count()).select_from(patients)) or 0,
                 inbox=connection.scalar(waiting) or 0,
                 parked=connection.scalar(select(func.count()).select_from(parked)) or 0,
+                unjudged=unjudged(connection),
                 dated_today=connection.scalar(today) or 0,
                 newest_us=received_us,
             )
@@ -298,11 +302,28 @@ class RecordsViews:
             row.key: Placed(rows[row.journal], row.position) for row in found if row.journal in rows
         }
 
+    def contradicting(self, wanted: Iterable[str]) -> Mapping[str, Sequence[Placed]]:
+        """The further places of keys under which other content came, in the order in which it did."""
+        asked = conflicts.c.key.in_(sorted(set(wanted))[:KEYS_MAX])
+        query = select(conflicts).where(asked).order_by(conflicts.c.id)
+        with reading(self.engine) as connection:
+            told = connection.execute(query).all()
+        rows = self._rows({row.journal for row in told}) if told else {}
+        found: dict[str, list[Placed]] = {}
+        for row in told:
+            if row.journal in rows:
+                found.setdefault(row.key, []).append(Placed(rows[row.journal], row.position))
+        return found
+
     def kinds_judged(self, subject: str) -> Sequence[str]:
         """The kinds of the subject's last readings, as the rules remember them."""
         query = select(rule_state.c.state).where(rule_state.c.subject == subject)
         with reading(self.engine) as connection:
-            state = decode_state(connection.execute(query).scalar())
+            held = connection.execute(query).scalar()
+        try:
+            state = decode_state(held)
+        except StateError:  # the page says that it is to be mended, and shows everybody else
+            return ()
         return sorted({entry.kind for entry in state.recent.readings()})
 
     def voided(self, wanted: Iterable[str]) -> Mapping[str, Voided]:

@@ -26,8 +26,9 @@ from cloud_ingest.stores.records.criteria import (
 from cloud_ingest.stores.records.journal import JournalRow, check
 from cloud_ingest.stores.records.open import reading, writing
 from cloud_ingest.stores.records.schema import journal, voidings
+from cloud_ingest.stores.records.sittings import Place
 from cloud_ingest.stores.records.subjects import is_patient
-from cloud_ingest.stores.records.voiding_subject import Place, Taken, take_out
+from cloud_ingest.stores.records.voiding_subject import Taken, take_out
 
 CHUNK = 200  # envelopes read at a time
 LOOKS_MAX = 20  # at what came or was given to somebody else meanwhile

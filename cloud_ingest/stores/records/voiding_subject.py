@@ -9,25 +9,24 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
 from cloud_ingest.rules.again import History, Sitting, Told, again
-from cloud_ingest.rules.judge import Finding, when
-from cloud_ingest.stores.fate import STORED, Fate, encode_fates
+from cloud_ingest.rules.judge import Finding
+from cloud_ingest.stores.fate import Fate, encode_fates
 from cloud_ingest.stores.records.alerts import LATE, LIVE, Desk
 from cloud_ingest.stores.records.assign import repoint
 from cloud_ingest.stores.records.journal import IDS_MAX, JournalRow, check
+from cloud_ingest.stores.records.mending import judge_aside, remade
 from cloud_ingest.stores.records.schema import (
     flags,
     inbox,
     journal,
-    keys,
     repoints,
     unprojected,
     voided,
 )
+from cloud_ingest.stores.records.sittings import Place, held_rows, sittings
 from cloud_ingest.stores.records.subjects import is_patient, load_states, save_states
 from cloud_ingest.stores.records.txn import cursor_of
 from cloud_ingest.stores.records.unraise import Case, forget_due, settle
-
-Place = tuple[int, int]  # a row of the journal, and a position in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +54,10 @@ def take_out(
 
     `rows`: the journal rows in which the subject had readings when they were looked for; later ones are looked at here.
     """
-    held = _held(connection, subject, rows)
-    every = _sittings(connection, subject, held)
-    mine = [one for one in every if _fate(held, one).counts]
+    judge_aside(connection, desk, subject, remade(connection, desk.thresholds, subject, rows))
+    held = held_rows(connection, subject, rows)
+    every = sittings(connection, subject, held)
+    mine = [one for one in every if _fate(held, one).placed]
     by_place = {(one.journal, one.position): one for one in mine}
     out = [place for place in sorted(set(places)) if place in by_place]
     moved = _moved(connection, [place for place in places if place not in by_place], held)
@@ -88,48 +88,6 @@ def _forget_waiting(connection: Connection, names: Sequence[str]) -> None:
     for start in range(0, len(names), IDS_MAX):
         mine = inbox.c.key.in_(names[start : start + IDS_MAX])
         connection.execute(delete(inbox).where(mine & inbox.c.patient.is_(None)))
-
-
-def _held(connection: Connection, subject: str, rows: "array[int]") -> Mapping[int, JournalRow]:
-    """The journal's rows in which the subject may have readings, as they are now."""
-    given = select(keys.c.journal).join(inbox, inbox.c.key == keys.c.key)
-    assigned = connection.execute(given.where(inbox.c.patient == subject)).scalars().all()
-    earlier = select(voided.c.journal).where(voided.c.subject == subject)
-    wanted = sorted({*rows, *assigned, *connection.execute(earlier).scalars()})
-    last = rows[-1] if rows else 0
-    found: dict[int, JournalRow] = {}
-    for start in range(0, len(wanted), IDS_MAX):
-        query = select(journal).where(journal.c.id.in_(wanted[start : start + IDS_MAX]))
-        found.update((row.id, check(row)) for row in connection.execute(query))
-    later = select(journal).where(journal.c.id > last).order_by(journal.c.id)
-    for row in connection.execute(later):
-        read = check(row)
-        if any(fate.subject == subject for fate in read.fates):
-            found[row.id] = read
-    return found
-
-
-def _sittings(
-    connection: Connection, subject: str, held: Mapping[int, JournalRow]
-) -> Sequence[Sitting]:
-    """The subject's readings, voided ones too, in the order in which they were judged."""
-    mine = select(inbox.c.key, inbox.c.assigned_us).where(inbox.c.patient == subject)
-    given: dict[str, int] = {row.key: row.assigned_us for row in connection.execute(mine)}
-    ordered: list[tuple[tuple[int, bool, int, int], Sitting]] = []
-    reached_us = 0
-    for row in (held[identity] for identity in sorted(held)):
-        reached_us = max(reached_us, row.received_us)
-        for position, (seen, fate) in enumerate(zip(row.observations, row.fates, strict=False)):
-            if seen is None or fate.subject != subject or fate.outcome != STORED:
-                continue
-            at_us = given.get(seen.key)
-            if at_us is not None and at_us < row.received_us:
-                at_us = None  # it contradicts one that was given away before: judged as it came
-            now_us = row.received_us if at_us is None else at_us
-            turn = (now_us if at_us is not None else reached_us, at_us is not None)
-            sitting = Sitting(row.id, position, seen, when(seen), now_us)
-            ordered.append(((*turn, row.id, position), sitting))
-    return [sitting for _, sitting in sorted(ordered, key=lambda one: one[0])]
 
 
 def _moved(
@@ -202,15 +160,19 @@ def _write_flags(
 ) -> None:
     """Only what differs: a flag that an earlier table of rules made stays as it is."""
     touched = {one.seen.key for one in taken}
-    stays = {(one.key, finding.rule.id): (one, finding) for one, finding in _findings(after)}
+    stays = {
+        (one.key, finding.rule.id, finding.shown): (one, finding)
+        for one, finding in _findings(after)
+    }
     for one, finding in _findings(before):
         place = (one.key, finding.rule.id)
         mine = (flags.c.key == one.key) & (flags.c.rule == finding.rule.id)
-        mine &= flags.c.subject == subject
-        if place not in stays:
+        mine &= (flags.c.subject == subject) & (flags.c.shown == finding.shown)
+        value = (*place, finding.shown)
+        if value not in stays:
             connection.execute(delete(flags).where(mine))
         elif one.key in touched or before.confirmed[place] != after.confirmed[place]:
-            new = _flag(*stays[place], confirmed=after.confirmed[place])
+            new = _flag(*stays[value], confirmed=after.confirmed[place])
             connection.execute(update(flags).where(mine).values(new))
 
 

@@ -32,6 +32,7 @@ class Row:
     conflict: bool = False
     subject: str = ""
     unbound: str = ""  # why it belongs to no patient
+    aside: bool = False  # what the rules remember of its subject can't be read
     moment: When | None = None
     assessment: Assessment | None = None
 
@@ -43,6 +44,8 @@ class Row:
     def fate(self) -> Fate:
         """As the journal keeps it."""
         told = self.assessment
+        if self.aside:
+            return Fate(self.outcome, self.subject, conflict=self.conflict, aside=True)
         if told is None:
             return Fate(self.outcome, why=self.why, conflict=self.conflict)
         return Fate(

@@ -6,20 +6,23 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cloud_ingest.rules.judge import when
 from cloud_ingest.stores.fate import decode_fates
 from cloud_ingest.stores.records.criteria import Criteria
 from cloud_ingest.stores.records.schema import alert_events, alerts, flags, inbox, journal, voided
 from gateway.wire.envelope import decode_envelope
 from tests.unit.cloud_ingest.voided_kit import reading
 
-FIRMWARES = ["2.0", "2.0", "1.3", "1.2", "1.1"]
+FIRMWARES = ["2.0", "2.0", "1.4", "1.3", "1.2", "1.1", "1.0"]
 LOOSE = "d0" * 10  # a meter that is bound to nobody
 PERSON = "nurse zhao"
 
 READ = st.tuples(
     st.just("read"),
-    st.sampled_from(["crisis", "crisis", "calm", "low", "repeat", "doubt", "loose"]),
-    st.sampled_from([0, 2, 4, 9, 14, 190]),  # minutes ago
+    st.sampled_from(
+        ["crisis", "crisis", "crisis again", "calm", "low", "repeat", "doubt", "loose"]
+    ),
+    st.sampled_from([0, 2, 4, 9, 14, 24, 30, 190]),  # minutes ago
     st.sampled_from(FIRMWARES),
 )
 STEP = st.one_of(
@@ -126,6 +129,18 @@ def nothing_stands_on_what_is_gone(kit, patient):
         if alert["state"] != "resolved" and alert["condition"] == "BP-CRISIS":
             times = sorted(s.time.utc for s in mine.values() if s.kind == "blood_pressure")
             assert len(set(times)) > 1, "a pair of one"
+            assert pairs(kit, patient), "a pair that is none"
+
+
+def pairs(kit, patient):
+    """Crises that confirm each other: measured one to ten minutes apart, and neither a repeat."""
+    told = [
+        when(seen).at_us / 60e6
+        for seen, fate, _ in filed(kit)
+        if fate.counts and fate.subject == patient and not fate.suspect_of
+        if seen.kind == "blood_pressure" and crosses(seen)
+    ]
+    return [(one, other) for one in told for other in told if 1 <= other - one <= 10]
 
 
 def every_low_stands_or_a_person_ended_it(kit, patient):

@@ -68,16 +68,16 @@ def story(kit):
 def reading(kit, n, what, ago):
     """The n-th reading, as it comes `ago` minutes after it was measured."""
     ago -= (kit.clock.now() - kit.now).total_seconds() / 60
-    match what:
+    repeats = {"arrival": f"{n}", "transport": "usb"}
+    told = repeats if what.endswith(("again", "repeat")) else {"sequence": n}
+    match what.removesuffix(" again"):
         case "crisis":
-            return kit.bp(185, 121, ago, sequence=n)
+            return kit.bp(185, 121, ago, **told)
         case "calm":
-            return kit.bp(121, 80, ago, sequence=n)
-        case "low":
-            return kit.glucose("45", ago, sequence=n)
-        case "repeat":
-            return kit.glucose("45", ago, arrival=f"{n}", transport="usb")
+            return kit.bp(121, 80, ago, **told)
+        case "low" | "repeat":
+            return kit.glucose("45", ago, **told)
         case "doubt":
-            return kit.glucose("44", ago, sequence=n, marks=("sample_size_insufficient",))
+            return kit.glucose("44", ago, **told, marks=("sample_size_insufficient",))
         case _:
-            return kit.glucose("100", ago, sequence=n)
+            return kit.glucose("100", ago, **told)
