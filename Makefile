@@ -19,7 +19,7 @@ reconcile: $(VENV)/.demo
 	$(BIN)/python -m demo.judge $(DIR) $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -m "not services" -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -m "not services" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
