@@ -1,5 +1,6 @@
 """Visits of a box whose own clock is wrong to a cuff that lets its clock be set: the true time is written, or none."""
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from drivers.gatt.blood_pressure.sim import CuffClock
+from edge import agent
 from edge.outbox.port import AsyncOutbox
+from edge.settings import EdgeSettings
 from gateway.runtime.clock import ManualClock, iso
 from tests.unit.edge.cuff_home import TRUE, ZONE_S, Home
 
@@ -132,3 +135,13 @@ async def test_where_nobody_said_anything_against_it_the_box_s_own_time_is_set(h
     await home.visit()
 
     assert home.cuff.ahead_s == pytest.approx(0.0, abs=1.0)
+
+
+async def test_an_agent_s_visits_hear_of_what_its_cloud_says(tmp_path: Path) -> None:
+    settings = EdgeSettings(agent="box-1", tenant="demo", data_dir=str(tmp_path / "data"))  # type: ignore[arg-type]
+    before = os.umask(0o077)  # the agent sets it, for good
+    try:
+        async with agent._put_together(settings, tmp_path, ManualClock(TRUE), None) as made:
+            assert made.box.cloud_time is made.publisher.cloud_time
+    finally:
+        os.umask(before)
