@@ -210,7 +210,10 @@ def _comes_to_light(
     if case.before.confirmed.get((told.key, rule.id)) and not was.suspect_of:
         # Where somebody ended the alert that both stood on, this one was seen with it.
         return ended_since is not None
-    stood = ended_since is not None and wait_us >= ended_since
+    # An earlier voiding may have brought it to light while the alert stood that ends now: it was not told of then.
+    once = next(one for one in case.ever.told if one.sitting == told.sitting)
+    hidden = bool(once.suspect_of) or case.ever.second_came(once, finding, confirm)
+    stood = ended_since is not None and (wait_us >= ended_since or hidden)
     second = was_finding is not None and case.before.second_came(was, finding, confirm)
     return bool(was.suspect_of) or second or stood
 

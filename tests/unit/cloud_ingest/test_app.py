@@ -247,3 +247,23 @@ def test_a_broker_that_is_away_is_told_and_nothing_else_waits_for_it(ingester: I
     wait_until(lambda: f"127.0.0.1:{ingester.broker.port}: " in ingester.run("status").stdout)
     ingester.broker.start()
     wait_until(lambda: connected(ingester))
+
+
+def test_a_damaged_row_is_made_anew_while_the_ingester_runs_and_the_log_says_whose(
+    ingester: Ingester, say, make
+) -> None:
+    process, link = ingester.start("run")
+    browser = Browser(link)
+    wait_until(lambda: connected(ingester))
+    say(make.payload(1, make.glucose("100", 9)))
+    wait_until(browser.readings)
+    with sqlite3.connect(ingester.data / "records.sqlite") as connection:
+        connection.execute("UPDATE rule_state SET state = x'33'")
+    connection.close()
+    say(make.payload(2, make.glucose("41", 1)))
+    log = ingester.folder / "log"
+    wait_until(lambda: "state.mended" in log.read_text())
+    assert f"device:{make.meter}" in log.read_text()
+    wait_until(lambda: [one for one in browser.readings() if one["flags"] and one["series"]])
+    assert "NOT JUDGED" not in ingester.run("status").stdout
+    assert end(process) == 0

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
+from typer.testing import CliRunner
 
+from cloud_ingest.cli import ingest_app
 from cloud_ingest.projection import Projection
 from cloud_ingest.rules.state import StateError, decode_state, encode_state
 from cloud_ingest.stores.embedded import EmbeddedSeries
@@ -256,3 +258,16 @@ async def test_the_page_is_shown_and_says_how_many_are_not_judged(tmp_path):
     assert "not judged" not in await site.text()
     await site.client.aclose()
     ward.close()
+
+
+def test_status_says_how_many_are_not_judged(kit, tmp_path):
+    settings = tmp_path / "ingest.toml"
+    settings.write_text(f'tenant = "demo"\ndata_dir = "{tmp_path}"\n')
+    tmp_path.chmod(0o700)
+    patient = kit.wearer(kit.meter)
+    kit.send(1, kit.glucose("100", 9))
+    damage(kit, patient, cut_off)
+    kit.send(2, kit.glucose("41", 2))
+    told = CliRunner().invoke(ingest_app, ["status", "--settings", str(settings)])
+    assert told.exit_code == 0, told.output
+    assert "NOT JUDGED: 1 readings." in told.output

@@ -1,6 +1,6 @@
 """Three voidings and more, one after another: what supported an alert between two of them alone does not hold it afterwards."""
 
-from tests.unit.cloud_ingest.voided_kit import GOOD, by, standing, story, void
+from tests.unit.cloud_ingest.voided_kit import GOOD, MINUTE, by, standing, story, void
 
 FIRST, SECOND, THIRD = "1.1", "1.2", "1.3"
 
@@ -32,3 +32,16 @@ def test_a_pair_that_stood_between_two_voidings_alone_holds_no_alert_after_a_thi
     void(kit, firmware=THIRD)
     assert "BP-CRISIS" not in [row[0] for row in standing(kit)]
     assert "voided" in [what for what, *_ in story(kit)]
+
+
+def test_what_comes_to_light_while_a_pair_stands_is_told_when_that_pair_is_voided_too(kit):
+    kit.wearer(kit.cuff)
+    send(kit, (FIRST, kit.bp(121, 80, 30)), (GOOD, kit.bp(192, 124, 28)))  # answered by that
+    kit.clock.advance(2 * MINUTE)
+    kit.records.act_on_due(kit.clock.now())
+    assert standing(kit) == []
+    kit.send(3, by(SECOND, kit.bp(185, 121, 2)), by(SECOND, kit.bp(186, 121, 0)))
+    void(kit, firmware=FIRST)
+    assert [row[0] for row in standing(kit)] == ["BP-CRISIS"]
+    void(kit, firmware=SECOND)
+    assert [(row[0], row[4]) for row in standing(kit)] == [("BP-CRISIS?", kit.bp(192, 124, 28).key)]
