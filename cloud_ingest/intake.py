@@ -198,15 +198,17 @@ class Intake:
             self._note(
                 f"what answers at {self._broker.host}:{self._broker.port} is no MQTT broker: {fault}"
             )
+        else:
+            if not self._explained and not self._stopping.is_set():
+                ended = (
+                    "ended"
+                    if was_connected
+                    else "ended before it took us (a wrong password, or no broker)"
+                )
+                self._note(f"the connection to {self._broker.host}:{self._broker.port} {ended}")
         finally:
+            # Why it is away is known before it counts as away.
             self._hang_up()
-        if not self._explained and not self._stopping.is_set():
-            ended = (
-                "ended"
-                if was_connected
-                else "ended before it took us (a wrong password, or no broker)"
-            )
-            self._note(f"the connection to {self._broker.host}:{self._broker.port} {ended}")
         return was_connected
 
     def _turn(self) -> bool:

@@ -4,7 +4,9 @@ import os
 import sqlite3
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,15 @@ class Whole:
 
     def spoken_status(self) -> str:
         return processes.say("edge", "status", "--settings", str(self.house.edge))
+
+    def held(self) -> Counter[str]:
+        """Measurements in the outbox by device. Fewer than readings: a scale tells one twice, the second time with impedance."""
+        with closing(sqlite3.connect(self.house.folder / "edge" / "outbox.sqlite")) as database:
+            return Counter(
+                dict(
+                    database.execute("select device, count(distinct key) from rows group by device")
+                )
+            )
 
     def lose_one_pending_row(self) -> None:
         """What a failing disk does, behind the agent's back."""

@@ -53,8 +53,7 @@ def test_an_outbox_row_that_vanishes_while_the_broker_is_away_is_named(whole) ->
 
 
 def holds_all(whole) -> bool:
-    """Whether of each device as many readings are in the outbox as it measured."""
-    held = {line["device"]: line["readings"] for line in whole.status()["devices"]}
-    ids = whole.ids()
+    """Whether of each device as many measurements are in the outbox as it made."""
+    held, ids = whole.held(), whole.ids()
     measured = Counter(one.serial for one in whole.truth().measured)
-    return all(held.get(ids.get(serial), 0) >= count for serial, count in measured.items())
+    return all(held[ids.get(serial, serial)] >= count for serial, count in measured.items())

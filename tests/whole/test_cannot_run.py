@@ -92,7 +92,7 @@ def test_what_cannot_start_says_why_in_a_sentence(whole, tmp_path: Path) -> None
         (f'"{tmp_path}"', "other files"),
         ('"a\\u0000"', "no path"),
     ):
-        with changed(whole.house.cloud, f'"{store}"', told):
+        with changed(whole.house.cloud, f'"{store.name}"', told):
             refused(cloud, CONFIG_EXIT, "data_dir", word)
     with changed(whole.house.cloud, "[mqtt]", '[mqtt]\nca_file = "nope.pem"'):
         refused(cloud, CONFIG_EXIT, "mqtt.ca_file", "nope.pem")

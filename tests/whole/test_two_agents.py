@@ -197,8 +197,11 @@ def start_other_box(whole) -> None:
     data = house.folder / "edge-2"
     data.mkdir(mode=0o700)
     shutil.copy(house.folder / "edge" / "tenant.key", data / "tenant.key")
-    told = house.edge.read_text().replace(str(house.folder / "edge"), str(data))
-    other_settings(whole).write_text(told.replace(f'"{AGENT}"', f'"{OTHER}"'))
+    told = house.edge.read_text()
+    for ours, its in ((AGENT, OTHER), ("edge", data.name)):
+        assert f'"{ours}"' in told
+        told = told.replace(f'"{ours}"', f'"{its}"')
+    other_settings(whole).write_text(told)
     whole.commands["edge-2"] = (
         *(processes.vitalgate(), "edge", "run"),
         *("--settings", str(other_settings(whole))),
