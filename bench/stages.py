@@ -17,7 +17,7 @@ STAGES = {
     "decode, check, hash": ("arrive",),
     "numbers, ledger": ("settle", "repeat_outcomes", "write_ledger"),
     "bindings": ("own",),
-    "rule states": ("load_states", "save_states"),
+    "rule states": ("readable_states", "set_aside", "save_states"),
     "keys": ("claim", "write_conflicts"),
     "assess": ("assess",),
     "journal": ("_write_journal", "_number_journal"),
