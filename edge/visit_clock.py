@@ -1,6 +1,6 @@
 """One device's clock during one visit: recalls what earlier visits saw of it, keeps what this one sees. Judges no reading."""
 
-from dataclasses import replace as replaced
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -64,8 +64,8 @@ class VisitClock:
             return
         memory, back = await self._recall(enrolled)
         if back or is_behind(memory):
-            self.profile = replaced(
-                self.profile, clock=replaced(self.profile.clock, settable=False)
+            self.profile = dataclasses.replace(
+                self.profile, clock=dataclasses.replace(self.profile.clock, settable=False)
             )
 
     async def meet(self, device: str) -> None:

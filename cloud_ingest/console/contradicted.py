@@ -12,12 +12,12 @@ def own_place(
     alert: AlertRow, first: Mapping[str, Placed], further: Mapping[str, Sequence[Placed]]
 ) -> Placed | None:
     """Where the value stands that somebody was asked to look at: not the first that came under its key, if that is another."""
-    told = [first[alert.key]] if alert.key in first else []
-    for placed in (*told, *further.get(alert.key, ())):
+    told = _told(alert, first, further)
+    for placed in told:
         observation = placed.row.observation(placed.position)
         if observation is not None and shown(observation) == alert.shown:
             return placed
-    return told[0] if told else None
+    return first.get(alert.key)
 
 
 def other_values(
@@ -29,8 +29,7 @@ def other_values(
     """A sentence that names the other values; nothing where there are none."""
     if alert.key not in further:
         return ()
-    told = [first[alert.key]] if alert.key in first else []
-    seen = [one.row.observation(one.position) for one in (*told, *further[alert.key])]
+    seen = [one.row.observation(one.position) for one in _told(alert, first, further)]
     values = [
         show(one, viewer.words, viewer.unit).text
         for one in seen
@@ -38,3 +37,11 @@ def other_values(
     ]
     listed = ", ".join(dict.fromkeys(values))
     return (viewer.words("why.contradicted", values=listed),) if listed else ()
+
+
+def _told(
+    alert: AlertRow, first: Mapping[str, Placed], further: Mapping[str, Sequence[Placed]]
+) -> Sequence[Placed]:
+    """All that came under the key, as it came."""
+    began = [first[alert.key]] if alert.key in first else []
+    return (*began, *further.get(alert.key, ()))

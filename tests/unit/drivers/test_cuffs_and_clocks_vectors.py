@@ -35,7 +35,7 @@ from drivers.gatt.device_time import (
     decode_reference,
     decode_time_feature,
 )
-from drivers.gatt.e2e_crc import crc_of, sealed
+from drivers.gatt.e2e_crc import crc_of
 from drivers.gatt.glucose.feature import decode_feature as decode_meters_feature
 from gateway.contract.fields import Special
 from gateway.contract.session import PeerError
@@ -204,100 +204,6 @@ def test_records_of_a_cuff(vector: dict[str, Any]) -> None:
 def test_a_record_with_another_crc_is_refused(vector: dict[str, Any]) -> None:
     with pytest.raises(PeerError, match="CRC"):
         Joining(sealed=True).hear(octets(vector))
-
-
-FIRST, LAST = (octets(vector) for vector in of("2B36") if vector["id"].startswith("bprec-seg"))
-WHOLE = FIRST[5:] + LAST[5:]
-
-
-def test_segments_of_a_record_are_put_together() -> None:
-    joining = Joining(sealed=False)
-
-    assert joining.hear(FIRST) is None
-    told = joining.hear(LAST)
-
-    assert told is not None
-    assert (told.sequence, told.raw) == (9, WHOLE)
-    assert told.taken == datetime(2026, 3, 14, 7, 5, 9)
-
-
-def test_the_crc_of_a_record_is_over_all_its_segments() -> None:
-    joining = Joining(sealed=True)
-    whole = sealed(FIRST + LAST)
-
-    assert joining.hear(FIRST) is None
-    told = joining.hear(whole[len(FIRST) :])
-
-    assert told is not None
-    assert told.raw == WHOLE
-    joining.hear(FIRST)
-    with pytest.raises(PeerError, match="CRC"):
-        joining.hear(LAST)
-
-
-@pytest.mark.parametrize(
-    ("frames", "why"),
-    [
-        ([LAST], "no first"),
-        ([FIRST, bytes((LAST[0] + 4,)) + LAST[1:]], "where 1 was due"),
-        ([FIRST, LAST[:1] + b"\x0a" + LAST[2:]], "no last segment"),
-        ([bytes((3,)) + FIRST[1:3] + b"\x99\x2a" + WHOLE], "wraps 0x2A99"),
-        ([FIRST[:4]], "truncated"),
-    ],
-)
-def test_segments_that_do_not_belong_together_make_no_reading(
-    frames: list[bytes], why: str
-) -> None:
-    joining = Joining(sealed=False)
-
-    with pytest.raises(PeerError, match=why):
-        all(joining.hear(frame) is None for frame in frames)
-    # What comes next is read as if nothing had been.
-    assert joining.hear(FIRST) is None
-    assert joining.hear(LAST) is not None
-
-
-def test_a_first_segment_begins_a_record_where_the_one_before_has_no_end() -> None:
-    joining = Joining(sealed=False)
-    joining.hear(FIRST)
-
-    assert joining.hear(FIRST) is None
-    assert joining.unread == (FIRST,)
-    told = joining.hear(LAST)
-
-    assert joining.unread == ()
-    assert told is not None
-    assert told.raw == WHOLE
-
-
-def test_a_whole_record_behind_one_without_end_is_read() -> None:
-    joining = Joining(sealed=False)
-    joining.hear(FIRST)
-
-    told = joining.hear(bytes((3,)) + FIRST[1:5] + WHOLE)
-
-    assert told is not None
-    assert told.raw == WHOLE
-    assert joining.unread == (FIRST,)
-
-
-def test_what_a_foreign_segment_puts_an_end_to_is_unread() -> None:
-    joining = Joining(sealed=False)
-    joining.hear(FIRST)
-
-    with pytest.raises(PeerError, match="where 1 was due"):
-        joining.hear(bytes((LAST[0] + 4,)) + LAST[1:])
-    assert joining.unread == (FIRST,)
-
-
-def test_a_record_without_end_is_given_up() -> None:
-    joining = Joining(sealed=False)
-    joining.hear(FIRST)
-
-    endless = (bytes((counter % 64 << 2,)) + FIRST[1:] for counter in range(1, 100))
-
-    with pytest.raises(PeerError, match="over 64 segments"):
-        all(joining.hear(frame) is None for frame in endless)
 
 
 def test_an_enhanced_measurement_has_one_epoch() -> None:

@@ -1,5 +1,6 @@
 """A pushed reading whose stored time says nothing: since when it can have been measured, and when nobody can say."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -21,37 +22,20 @@ from edge.clock_history import (
     met,
 )
 from edge.timekeeping import Arrival, moment_of
-from gateway.contract.profile import ClockRule, IdentityRule, Profile
+from gateway.contract.profile import ClockRule
 from gateway.contract.session import Reading
-from gateway.model.identity import Scheme
 from gateway.model.observation import Moment
-from gateway.runtime.clock import TimeBase, from_iso
+from gateway.runtime.clock import from_iso
+from tests.unit.edge.clock_life import CUFF, NOON_S, RESET, base
 
-NOON_S = datetime(2026, 3, 14, 12, tzinfo=UTC).timestamp()
 ZONE = ZoneInfo("Asia/Shanghai")
-STOPPED = datetime(2010, 1, 1)
-DEAD = Profile(
-    id="any/cuff",
-    maker="any",
-    model="cuff",
-    kind="blood_pressure",
-    driver="gatt.blood_pressure",
-    support="none",
-    link="ble",
-    identity=IdentityRule(Scheme.CLOCK, (STOPPED,), 366 * 86_400),
-    clock=ClockRule(),
-    deletes_on_confirm=True,
-)
-
-
-def base(box_s: float, steady_s: float, boot: str = "") -> TimeBase:
-    """What a box's clock rests on that shows `box_s` so long after it was switched on."""
-    return TimeBase(boot, box_s - steady_s)
+# A cuff whose clock nothing is known of.
+DEAD = dataclasses.replace(CUFF, clock=ClockRule())
 
 
 def told(memory: ClockMemory, at_s: float, *, pushed: bool = True) -> Moment:
     arrival = Arrival(datetime.fromtimestamp(at_s, UTC), ZONE)
-    reading = Reading("blood_pressure", {}, STOPPED, pushed=pushed)
+    reading = Reading("blood_pressure", {}, RESET, pushed=pushed)
     return moment_of(reading, DEAD, arrival, None, memory)
 
 
@@ -73,7 +57,7 @@ def test_after_a_visit_that_told_all_it_was_measured_since_that_visit_began() ->
 
 @pytest.mark.parametrize("within_s", [0.0, 4.5, 300.0])
 def test_what_a_visit_saw_being_measured_is_known_by_its_arrival(within_s: float) -> None:
-    reading = Reading("body_weight", {}, STOPPED, pushed=True, within_s=within_s)
+    reading = Reading("body_weight", {}, RESET, pushed=True, within_s=within_s)
     arrival = Arrival(datetime.fromtimestamp(NOON_S, UTC), ZONE)
     moment = moment_of(reading, DEAD, arrival, None, emptied(NOTHING, NOON_S - 9_000))
     assert (moment.known, moment.early_s, moment.late_s) == (True, within_s, 0.0)
@@ -82,7 +66,7 @@ def test_what_a_visit_saw_being_measured_is_known_by_its_arrival(within_s: float
 
 @pytest.mark.parametrize("within_s", [-1.0, float("nan"), float("inf"), 1e12])
 def test_a_driver_that_saw_nonsense_proves_nothing(within_s: float) -> None:
-    reading = Reading("body_weight", {}, STOPPED, pushed=True, within_s=within_s)
+    reading = Reading("body_weight", {}, RESET, pushed=True, within_s=within_s)
     arrival = Arrival(datetime.fromtimestamp(NOON_S, UTC), ZONE)
     moment = moment_of(reading, DEAD, arrival, None, NOTHING)
     assert (moment.known, moment.early_s) == (False, None)
