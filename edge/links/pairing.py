@@ -24,6 +24,8 @@ PASSKEY_S = (
 PAIR_S = 75.0  # connecting (20 s at most), discovery of services, and the person
 # Without a question for the person. Beside a running agent BlueZ may lose the connection that Pair waits for (seen on 5.66).
 UNASKED_S = 35.0
+# Nor does it answer a Pair where a running agent's connection looks for services as well, though the bond stands (seen on 5.66).
+LOOK_EVERY_S = 5.0
 PASSKEY_MAX = 999_999
 
 AGENT_PATH = "/org/vitalgate/agent"
@@ -154,15 +156,27 @@ class PairingAgent:
         call = asyncio.ensure_future(
             _call(self._bus, f"{_BLUEZ}.Device1", wish.device, "Pair", within_s=PAIR_S)
         )
+        unasked = asyncio.ensure_future(asyncio.sleep(UNASKED_S))
+        bonded = False
         try:
-            await asyncio.wait({call}, timeout=UNASKED_S)
-            if not call.done() and not wish.asked:
-                with suppress(_RefusedCall):
-                    await _call(self._bus, f"{_BLUEZ}.Device1", wish.device, "CancelPairing")
-                raise StuckError(Why.STUCK, f"no answer within {UNASKED_S:g} s")
+            while not (await asyncio.wait({call}, timeout=LOOK_EVERY_S))[0]:
+                before, bonded = bonded, await self._is_bonded(wish.device)
+                if before and bonded:
+                    return
+                if not bonded and not wish.asked and unasked.done():
+                    with suppress(_RefusedCall):
+                        await _call(self._bus, f"{_BLUEZ}.Device1", wish.device, "CancelPairing")
+                    raise StuckError(Why.STUCK, f"no answer within {UNASKED_S:g} s")
             await call
         finally:
+            unasked.cancel()
             call.cancel()
+
+    async def _is_bonded(self, device: str) -> bool:
+        try:
+            return await self.is_paired(device)
+        except LinkError:
+            return False  # what became of it is for the pending call to say
 
     async def is_paired(self, device: str) -> bool:
         """Whether BlueZ holds a bond with the device at this path. Raises LinkError."""

@@ -11,7 +11,7 @@ from tests.bluez_vm.told import BLUEZ, TOLD_BYTES, play, times
 from tests.world_parts.bluez_hands import NEEDS_DBUS
 
 pytestmark = [NEEDS_DBUS, pytest.mark.services, pytest.mark.slow(300)]
-MACHINE_S, GUEST_PATIENCE_S = 900, 150
+MACHINE_S, GUEST_PATIENCE_S = 900, 240
 GUEST_FOLDER = "/run/house"
 # `all`: a sensor's sessions and a stream as well, which take minutes more; the stand-in always plays them.
 STORIES = os.environ.get("BLUEZ", "short")

@@ -1,6 +1,7 @@
 """Pairing over org.bluez, by the product's own agent and steps: what a person is asked, and how it fails."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
+from drivers.sim.world.bluez.device import BluezDevice
 from drivers.sim.world.bluez.pairing import Pairing
 from drivers.sim.world.peripheral import VirtualPeripheral
 from edge.links.pairing import PairingAgent, PairingError, Why, registered
@@ -176,6 +178,55 @@ async def test_a_pairing_of_which_nothing_comes_twice_is_given_up(
             await pair(Wanted(ADDRESS, CHANNELS), person(), SystemClock())
 
     assert (len(begun), failed.value.why) == (2, Why.STUCK)
+
+
+@pytest.mark.parametrize("passkey", [None, PASSKEY])
+async def test_a_bond_that_stands_is_one_though_bluez_never_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passkey: int | None
+) -> None:
+    monkeypatch.setattr("edge.links.pairing.LOOK_EVERY_S", 0.2)
+    go_on = BluezDevice.pair
+
+    async def say_nothing(self: BluezDevice, owner: str) -> None:
+        await go_on(self, owner)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(BluezDevice, "pair", say_nothing)
+    async with locked_cuff(tmp_path, monkeypatch, passkey=passkey) as (_, device):
+        paired = await pair(Wanted(ADDRESS, CHANNELS), person(passkey), SystemClock())
+
+    assert (paired.read, device.pairings) == (("feature",), [passkey is not None])
+
+
+async def test_a_device_that_a_running_agent_has_emptied_since_need_not_be_heard_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_at = datetime(2026, 3, 14, 12, tzinfo=UTC)
+    async with locked_cuff(tmp_path, monkeypatch) as (_, device):
+        visits: list[datetime | None] = [read_at]
+
+        def told(step: Step) -> None:
+            if step is Step.PROVING:
+                device.set_in_range(False)
+                asyncio.get_running_loop().call_later(0.2, visits.append, None)  # one that failed
+                asyncio.get_running_loop().call_later(0.4, visits.append, read_at + timedelta(1))
+
+        monkeypatch.setattr("edge.pairing.LOOK_EVERY_S", 0.05)
+        someone = Person(nobody, told)
+        paired = await pair(Wanted(ADDRESS, CHANNELS), someone, SystemClock(), lambda: visits[-1])
+
+    assert paired == Paired(by_passkey=False, read=())
+    assert len(visits) == 3
+
+
+async def test_what_a_running_agent_read_before_is_no_proof(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_at = datetime(2026, 3, 14, 12, tzinfo=UTC)
+    async with locked_cuff(tmp_path, monkeypatch):
+        paired = await pair(Wanted(ADDRESS, CHANNELS), person(), SystemClock(), lambda: read_at)
+
+    assert paired.read == ("feature",)
 
 
 async def test_a_device_that_walks_off_while_its_passkey_is_asked_for_ends_the_question(
