@@ -262,6 +262,9 @@ async def bounded(call: Awaitable[_T], patience_s: float, what: str) -> _T:
         raise LinkError(f"{what}: no answer within {patience_s} s") from late
     except BleakGATTProtocolError:
         raise
+    except KeyError as gone:
+        # Bleak looks up what BlueZ withdraws in the same moment: the device hung up while its services were listed.
+        raise LinkError(f"{what}: the device went away in the middle of it") from gone
     except (BleakError, OSError, EOFError) as fault:
         # EOFError and OSError: the bus to bluetoothd went away.
         why = fault.strerror if isinstance(fault, OSError) else None

@@ -78,7 +78,7 @@ def _qemu(made: Path, folder: Path) -> list[str]:
     # One whose own death ends the machine too, where util-linux can arrange that.
     leash = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     return [
-        *leash, "nice", QEMU,
+        *leash, QEMU,
         "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max",
         "-smp", str(CORES), "-m", str(MEMORY_MIB),
         "-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot",

@@ -180,7 +180,7 @@ FAULTS = (
     Planted(
         "voided reading charted again",
         "cloud_ingest/projection.py",
-        "        if fate is None or observation is None or not fate.counts:\n",
+        "        if fate is None or observation is None or not fate.placed:\n",
         "        if fate is None or observation is None or fate.outcome != STORED:\n",
     ),
     Planted(

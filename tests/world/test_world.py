@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.world.planted import FAULTS, Planted
 from tests.world.run import run
 
 CHUNKS, SEEDS_EACH = 20, 50
@@ -65,3 +66,8 @@ def test_worlds_have_the_faults_that_they_are_for() -> None:
     wanted |= {"receipt_lost", "receipt_astray", "store_refuses", "died", "disk-full", "crashed"}
     assert wanted <= counts.keys()
     assert counts["accepted"] > 100
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_the_place_of_a_fault_that_worlds_must_find_is_there(fault: Planted) -> None:
+    assert (ROOT / fault.path).read_text().count(fault.old) == 1

@@ -11,13 +11,17 @@ import pytest
 from bleak import BleakClient, BleakScanner
 from bleak.backends.bluezdbus.client import BleakClientBlueZDBus
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
-from dbus_fast import Message, MessageType
+from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
 from drivers.sim.world.air import DEFAULT_RSSI_DBM, FADE_DB, Air
 from drivers.sim.world.bluez.serve import serve_bluez
+from drivers.sim.world.bluez.tree import ObjectTree
+from drivers.sim.world.bluez.words import Properties
 from drivers.sim.world.gatt import CentralLink
-from gateway.runtime.errors import ConfigError
+from edge.links.ble import open_ble
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.errors import ConfigError, LinkError
 from tests.world_parts.bluez_hands import (
     BLOOD_PRESSURE,
     FEATURE,
@@ -133,6 +137,27 @@ async def test_a_device_that_hangs_up_at_once_fails_the_call_and_leaves_nothing_
                 with pytest.raises(BleakError):
                     await BleakClient(await found()).connect()
                 await cuff.ends.get()
+
+
+async def test_a_device_that_hangs_up_while_its_services_are_listed_fails_the_visit_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = ObjectTree.change
+
+    def withdraw(self: ObjectTree, path: str, interface: str, changed: Properties) -> None:
+        change(self, path, interface, changed)
+        if changed.get("ServicesResolved") == Variant("b", True):
+            self.remove(next(one for one in sorted(self.objects) if "/char" in one))
+
+    async with bluez(tmp_path, monkeypatch) as world:
+        await world.put(described(), Cuff([]))
+        device = await found()
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(ObjectTree, "change", withdraw)
+            with pytest.raises(LinkError, match="the device went away in the middle of it"):
+                await open_ble(device, {}, SystemClock().monotonic)
+        link = await open_ble(await found(), {}, SystemClock().monotonic)
+        await link.close()
 
 
 async def test_a_device_out_of_range_is_given_up_and_found_again_in_range(
