@@ -170,8 +170,9 @@ def judge_aside(connection: Connection, desk: Desk, subject: str, made: Remade |
         mine = (rule_state.c.subject == subject) & (rule_state.c.state == made.damaged)
         connection.execute(update(rule_state).where(mine).values(state=encode_state(made.state)))
     waits = (due.c.subject == subject) & (due.c.what == UNJUDGED)
-    query = select(due.c.id, due.c.about).where(waits).order_by(due.c.id).limit(READINGS_MAX)
-    rows = connection.execute(query).all()
+    # What was put off goes last: else that alone would be tried, over and over, where there are many.
+    query = select(due.c.id, due.c.about).where(waits).order_by(due.c.at_us > desk.now_us, due.c.id)
+    rows = connection.execute(query.limit(READINGS_MAX)).all()
     if not rows:
         return Mended(subject, why=made.why if made else "")
     turn = _Turn(load_states(cursor_of(connection), (subject,))[subject])

@@ -1,5 +1,7 @@
 """A row of what the rules remember that can't be read stops nobody: its subject's readings are stored, and judged once it is made anew."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -241,6 +243,24 @@ def test_many_that_were_set_aside_are_judged_a_part_at_a_time(kit, monkeypatch):
     kit.send(2, *(kit.glucose(f"{100 + n}", n, sequence=n) for n in range(5)))
     assert [sum(one.judged for one in kit.records.mend()) for _ in range(4)] == [2, 2, 1, 0]
     assert [row for row in kit.rows(due) if row["what"] == "unjudged"] == []
+
+
+def test_many_that_cant_be_judged_hide_none_behind_them(kit, monkeypatch):
+    monkeypatch.setattr(mending, "READINGS_MAX", 2)
+    patient = kit.wearer(kit.meter)
+    kit.send(1, kit.glucose("100", 90))
+    damage(kit, patient, cut_off)
+    kit.send(2, *(kit.glucose(f"{100 + n}", 9 - n, sequence=n) for n in range(3)))
+    judge = mending.judge
+
+    def fussy(*asked: Any) -> object:  # noqa: ANN401 handed on
+        if asked[1].parts["value"].value != "102":
+            raise ArithmeticError("a bug in a rule")
+        return judge(*asked)
+
+    monkeypatch.setattr(mending, "judge", fussy)
+    told = [[(one.judged, one.left) for one in kit.records.mend()] for _ in range(3)]
+    assert told == [[(0, 2)], [(1, 1)], []]
 
 
 async def test_the_page_is_shown_and_says_how_many_are_not_judged(tmp_path):
