@@ -11,8 +11,8 @@ from edge.links.ble_radio import Heard
 from edge.patience import Backoff
 from gateway.runtime.clock import Clock
 
-# A cuff advertises for a minute or less after measuring, so a failing visit is tried again soon; one that keeps failing
-# gives its turns to others.
+# A cuff advertises for a minute or less after measuring, so a failing visit is tried again soon; one that keeps failing while
+# it goes on advertising gives its turns to others.
 FAILED_S_MIN, FAILED_S_MAX = 1.0, 300.0
 # A device that goes on advertising when all is read: visited less and less, but at once when it begins anew, or was paired.
 REST_S_MIN, REST_S_MAX = 1.0, 30.0
@@ -61,7 +61,7 @@ class Bell:
         self._paired = heard.paired
         begun = mended or now_s - before_s >= FRESH_GAP_S
         # Fresh until it is taken: the advertisements that follow the first say nothing against it.
-        fresh = begun or (self._latest is not None and self._latest.fresh)
+        fresh = begun or self.fresh
         self._latest = Rung(heard, now_s, fresh)
         self._rung.set()
 
@@ -78,12 +78,17 @@ class Bell:
             return None
         return rung.heard
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it advertises anew, or was just paired, and no visit has come of that yet."""
+        return self._latest is not None and self._latest.fresh
+
     async def next(self, not_before_s: float) -> Heard:
         """The device as it was last heard: at once where it advertises anew, else not before this (monotonic) time."""
         while True:
-            rung, heard = self._latest, self.latest()
+            heard = self.latest()
             due = self._clock.monotonic() >= not_before_s
-            if heard is not None and (due or (rung is not None and rung.fresh)):
+            if heard is not None and (due or self.fresh):
                 return heard
             # No timer: a device that is still there advertises again, one that isn't can't be visited.
             self._rung.clear()
@@ -131,6 +136,8 @@ async def attend(
             heard = bell.latest()
             if heard is None:
                 continue  # it went to sleep while others had their turn
+            if bell.fresh:
+                failing.reset()  # this minute of its own has its tries, whatever failed before
             visited = await visit(heard)
         bell.silence()
         if visited.well:

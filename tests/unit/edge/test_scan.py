@@ -161,6 +161,40 @@ async def test_a_device_that_keeps_failing_is_tried_less_and_less(
     assert len(tried_at) < 10
 
 
+@pytest.mark.parametrize("how", ["advertises anew", "was just paired"])
+async def test_a_device_that_failed_long_and_begins_anew_is_tried_again_soon(
+    bell: Bell, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(scan, "FAILED_S_MIN", 0.0)
+    monkeypatch.setattr(scan, "Backoff", lambda *_: Backoff(1.0, 300.0, Random(1)))
+    tried_at: list[float] = []
+    heard = CUFF
+
+    async def visit(_heard: Heard) -> Visited:
+        tried_at.append(clock.monotonic())
+        return Visited(well=False)
+
+    async def advertise(seconds: int) -> None:
+        for _ in range(seconds):
+            bell.ring(heard)
+            for _ in range(4):
+                await asyncio.sleep(0)
+            clock.advance(1)
+
+    attending = asyncio.create_task(attend(bell, visit, asyncio.Semaphore(), clock, Random(1)))
+    await advertise(400)
+    if how == "advertises anew":
+        clock.advance(FRESH_GAP_S)
+    else:
+        heard = replace(CUFF, paired=True)
+    begun_s = clock.monotonic()
+    await advertise(30)
+    attending.cancel()
+    tries = [at_s - begun_s for at_s in tried_at if at_s >= begun_s]
+    assert tries[0] == 0
+    assert len(tries) >= 4, tries
+
+
 async def polled(outcomes: list[Visited], every_s: float) -> list[float]:
     """Times of the visits of one poller, until its outcomes are used up."""
     times: list[float] = []
