@@ -6,7 +6,7 @@ from random import Random
 from types import TracebackType
 from typing import Protocol
 
-from edge.links.ble import TurnedAwayError
+from edge.links.ble import NotPairedError, TurnedAwayError
 from edge.links.ble_radio import Heard
 from edge.patience import Backoff
 from gateway.contract.profile import BleChannel
@@ -120,7 +120,7 @@ class Radio:
             except LinkError as fault:
                 self._counters.add("radio.connect_failed")
                 # One that a device turned away hears well; to begin a scan anew each time would get in the way of other programs.
-                if not isinstance(fault, TurnedAwayError):
+                if not isinstance(fault, TurnedAwayError | NotPairedError):
                     self._doubted.set()
                 raise
 

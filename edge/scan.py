@@ -23,11 +23,15 @@ STALE_S = 10.0  # an advertisement this old is no reason to connect
 
 @dataclass(frozen=True, slots=True)
 class Visited:
-    """How a visit went: `readings` new on disk; `again`: at once, the place holds another device than before."""
+    """How a visit went: `readings` new on disk; `again`: at once, the place holds another device than before.
+
+    `unpaired`: it waits for a person to pair it.
+    """
 
     well: bool
     readings: int = 0
     again: bool = False
+    unpaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +133,20 @@ async def attend(
         Backoff(FAILED_S_MIN, FAILED_S_MAX, rng),
         Backoff(REST_S_MIN, REST_S_MAX, rng),
     )
-    not_before_s = 0.0
+    not_before_s, unpaired = 0.0, False
     while True:
         await bell.next(not_before_s)
         async with turns:
             heard = bell.latest()
             if heard is None:
                 continue  # it went to sleep while others had their turn
-            if bell.fresh:
-                failing.reset()  # this minute of its own has its tries, whatever failed before
+            # The minute in which it advertises has its tries, whatever failed before; one that waits for a person shows its
+            # passkey at each.
+            if bell.fresh and (heard.paired or not unpaired):
+                failing.reset()
             visited = await visit(heard)
         bell.silence()
+        unpaired = visited.unpaired
         if visited.well:
             failing.reset()
             if visited.readings:

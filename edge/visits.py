@@ -7,7 +7,7 @@ from edge.drive import Ended, Outcome, drive
 from edge.enrol import Standing
 from edge.filing import Box, Filing
 from edge.links.arrival import Arrivals
-from edge.links.ble import TurnedAwayError
+from edge.links.ble import NotPairedError, TurnedAwayError
 from edge.links.recording import Recording
 from edge.scan import Visited
 from gateway.contract.session import Driver, Link, UnitInfo
@@ -48,8 +48,8 @@ class Unit:
                 visited = await self._visit(driver, open_link, standing)
         except (LinkError, StoreError) as fault:
             self.trouble = str(fault)
-            visited = Visited(well=False)
-            if isinstance(fault, TurnedAwayError):
+            visited = Visited(well=False, unpaired=isinstance(fault, NotPairedError))
+            if isinstance(fault, TurnedAwayError | NotPairedError):
                 await self._note_silence()
         if not visited.well:
             self._box.counters.add("visits.failed")
@@ -123,7 +123,7 @@ class Unit:
         await filing.note(self.trouble)
         if well:
             await filing.note_emptied(ended)
-        return Visited(well=well, readings=filing.fresh)
+        return Visited(well, filing.fresh, unpaired=isinstance(ended.error, NotPairedError))
 
     async def _replaced_or_not(self, filing: Filing) -> Visited:
         """On a port another meter is read as its own device; at an address another device is trouble."""

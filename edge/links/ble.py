@@ -38,6 +38,10 @@ class TurnedAwayError(LinkError):
     """A device was reached and hung up before it answered anything, or this box did: the radio has done its part."""
 
 
+class NotPairedError(LinkError):
+    """It wants to be paired, which is for a person to do: each further try may show its passkey to nobody."""
+
+
 class BleLink:
     """One connection. Opened by `open_ble`; its events are stamped in the radio's callback."""
 
@@ -70,7 +74,7 @@ class BleLink:
         except LinkError as fault:
             await self.close()
             if self._refused():
-                raise TurnedAwayError(_not_paired(self._facts["address"])) from fault
+                raise NotPairedError(_not_paired(self._facts["address"])) from fault
             at_once = str(fault.__cause__) == _GONE_AT_ONCE
             if at_once or (self._paired and _details(fault) == _BOND_REFUSED):
                 raise self._turned_away() from fault
@@ -87,7 +91,7 @@ class BleLink:
     async def perform(self, command: Subscribe | Write | Read) -> None:
         """Carry out one command within GATT_PATIENCE_S. What the device refuses is told by `Refused`. Raises LinkError.
 
-        A device that wants to be paired is none to pair with unasked: that is a LinkError, which says what a person can do.
+        A device that wants to be paired is none to pair with unasked: NotPairedError, which says what a person can do.
         One that hung up before it answered anything may want to be: TurnedAwayError.
         """
         try:
@@ -100,14 +104,14 @@ class BleLink:
         except BleakGATTProtocolError as refusal:
             # Of a request that waited when this box hung up BlueZ says something, but not that.
             if int(refusal.code) in UNPAIRED_CODES or self._refused():
-                raise LinkError(_not_paired(self._facts["address"])) from refusal
+                raise NotPairedError(_not_paired(self._facts["address"])) from refusal
             if int(refusal.code) == UNLIKELY_ERROR and await self._gone_soon():
                 raise self._lost(f"the link was lost during {command.channel}") from refusal
             self._answered = True
             self._put(Refused(self._now(), command, int(refusal.code)))
         except LinkError as fault:
             if _details(fault) == _NOT_PAIRED or self._refused():
-                raise LinkError(_not_paired(self._facts["address"])) from fault
+                raise NotPairedError(_not_paired(self._facts["address"])) from fault
             if not self._answered and await self._gone_soon():
                 raise self._turned_away() from fault
             raise
@@ -195,7 +199,7 @@ class BleLink:
 
     def _on_lost(self) -> None:
         if self._refused():
-            self._end(LinkError(_not_paired(self._facts["address"])))
+            self._end(NotPairedError(_not_paired(self._facts["address"])))
         else:
             self._end(None if self._answered else self._turned_away())
 

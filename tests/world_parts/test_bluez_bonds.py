@@ -10,7 +10,7 @@ from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
 from drivers.sim.world.bluez.agents import Agents
-from edge.links.ble import GATT_PATIENCE_S, open_ble
+from edge.links.ble import GATT_PATIENCE_S, NotPairedError, open_ble
 from edge.links.ble_radio import BleRadio, Heard
 from edge.links.pairing import PairingAgent, PairingError, Why, guarding, registered
 from edge.pairing import Wanted, pair
@@ -61,7 +61,7 @@ async def test_a_running_agent_pairs_with_nobody_and_says_what_a_person_can_do(
         for _ in range(2):
             link = await radio.connect(await heard.get(), CHANNELS, SystemClock().monotonic)
             # BlueZ lets the read hang. Nothing here is so slow as to reach the visit's own patience.
-            with pytest.raises(LinkError, match=f"not paired: run vitalgate edge pair {ADDRESS}$"):
+            with pytest.raises(NotPairedError, match=f"run vitalgate edge pair {ADDRESS}$"):
                 await asyncio.wait_for(link.perform(Read("feature")), GATT_PATIENCE_S / 2)
             await link.close()
             assert not await looking.is_paired(DEVICE)

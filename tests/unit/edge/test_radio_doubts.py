@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from edge.links.ble import TurnedAwayError
+from edge.links.ble import NotPairedError, TurnedAwayError
 from edge.links.ble_radio import Heard
 from edge.radio import Radio
 from gateway.contract.profile import BleChannel
@@ -47,8 +47,12 @@ class Adapter:
 
 @pytest.mark.parametrize(
     ("fault", "scans"),
-    [(LinkError("connect: no answer within 15.0 s"), 2), (TurnedAwayError("not paired"), 1)],
-    ids=["not reached", "turned away"],
+    [
+        (LinkError("connect: no answer within 15.0 s"), 2),
+        (TurnedAwayError("it hung up"), 1),
+        (NotPairedError("not paired"), 1),
+    ],
+    ids=["not reached", "turned away", "not paired"],
 )
 async def test_a_scan_is_begun_anew_where_the_radio_may_be_to_blame(
     fault: LinkError, scans: int

@@ -161,10 +161,19 @@ async def test_a_device_that_keeps_failing_is_tried_less_and_less(
     assert len(tried_at) < 10
 
 
-@pytest.mark.parametrize("how", ["advertises anew", "was just paired"])
-async def test_a_device_that_failed_long_and_begins_anew_is_tried_again_soon(
-    bell: Bell, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+@pytest.mark.parametrize(
+    ("how", "unpaired", "tries_min", "tries_max"),
+    [
+        ("advertises anew", False, 4, 7),
+        ("advertises anew", True, 1, 1),
+        ("was just paired", False, 4, 7),
+        ("was just paired", True, 4, 7),
+    ],
+)
+async def test_a_device_that_failed_long_and_begins_anew_is_tried_again_soon_unless_it_waits_for_a_person(
+    bell: Bell, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, how: str, *, unpaired: bool,
+    tries_min: int, tries_max: int,
+) -> None:  # fmt: skip
     monkeypatch.setattr(scan, "FAILED_S_MIN", 0.0)
     monkeypatch.setattr(scan, "Backoff", lambda *_: Backoff(1.0, 300.0, Random(1)))
     tried_at: list[float] = []
@@ -172,7 +181,7 @@ async def test_a_device_that_failed_long_and_begins_anew_is_tried_again_soon(
 
     async def visit(_heard: Heard) -> Visited:
         tried_at.append(clock.monotonic())
-        return Visited(well=False)
+        return Visited(well=False, unpaired=unpaired)
 
     async def advertise(seconds: int) -> None:
         for _ in range(seconds):
@@ -192,7 +201,7 @@ async def test_a_device_that_failed_long_and_begins_anew_is_tried_again_soon(
     attending.cancel()
     tries = [at_s - begun_s for at_s in tried_at if at_s >= begun_s]
     assert tries[0] == 0
-    assert len(tries) >= 4, tries
+    assert tries_min <= len(tries) <= tries_max, tries
 
 
 async def polled(outcomes: list[Visited], every_s: float) -> list[float]:

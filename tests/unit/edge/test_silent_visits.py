@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.links.ble import TurnedAwayError
+from edge.links.ble import NotPairedError, TurnedAwayError
 from edge.links.memory import MemoryLink
 from edge.outbox.port import AsyncOutbox
 from edge.visits import SILENT_VISITS, Unit
@@ -79,6 +79,25 @@ async def test_after_some_in_a_row_a_person_is_told_to_pair_it(
 
     assert REMEDY in str(place.unit.trouble)
     assert REMEDY in await place.console_says()
+
+
+@pytest.mark.parametrize("in_discovery", [False, True])
+async def test_a_visit_says_whether_the_device_waits_for_a_person(
+    home: Home, *, in_discovery: bool
+) -> None:
+    place = Place(home)
+
+    class Locked(MemoryLink):
+        async def perform(self, command: Subscribe | Write | Read) -> None:
+            raise NotPairedError(f"{REMEDY}, which refused {command.channel}")
+
+    async def open_link(now: Callable[[], float]) -> Link:
+        if in_discovery:
+            raise NotPairedError(REMEDY)
+        return Locked(home.cuff, now)
+
+    assert (await place.unit.visit(open_link, home.standing)).unpaired
+    assert not (await home.visit(place.unit)).unpaired
 
 
 async def test_one_that_was_never_read_is_told_of_by_its_place(home: Home) -> None:
