@@ -5,6 +5,7 @@ What needs a database is imported by the command that needs it.
 
 import getpass
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 STATED_TOLD = 20  # what other devices stated, in one report
 PEOPLE_TOLD = 50
-US = 1_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Text = str | None
 
@@ -98,7 +99,7 @@ def _tell(report: "VoidReport", criteria: "Criteria", what: str) -> None:
 
 
 def _micros(text: str, option: str) -> int:
-    return round(moment(text, option).timestamp()) * US
+    return (moment(text, option) - EPOCH) // timedelta(microseconds=1)
 
 
 def _say(line: str) -> None:

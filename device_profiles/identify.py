@@ -83,7 +83,9 @@ def matching(sighting: Sighting, entry: Entry) -> tuple[Clue, ...]:
         else _any(asked.usb, {sighting.usb} - {""}),
         Clue.NAME: _glob(asked.names, sighting.name),
         Clue.COMPANY: _any(asked.companies, sighting.companies),
-        Clue.MODEL: _any(asked.models, {sighting.model} - {""}),
+        Clue.MODEL: _any(
+            {_plain(one) for one in asked.models}, {_plain(sighting.model.strip())} - {""}
+        ),
     }
     borne_out = tuple(clue for clue, answer in answers.items() if answer)
     # A profile that names more than a service is about one model: the service alone doesn't speak for it.
@@ -93,7 +95,7 @@ def matching(sighting: Sighting, entry: Entry) -> tuple[Clue, ...]:
 
 def _spelled(asked: tuple[str, ...], seen: str) -> int:
     """How many letters of the name a profile spells out: among equals it knows the device best that says most of it (ADR 23)."""
-    borne_out = [pattern for pattern in asked if seen and fnmatchcase(seen, pattern)]
+    borne_out = [pattern for pattern in asked if seen and _fits(seen, pattern)]
     return max((len(_WILD.sub("", pattern)) for pattern in borne_out), default=0)
 
 
@@ -107,4 +109,14 @@ def _any(asked: Collection[object], seen: Collection[object]) -> bool | None:
 def _glob(asked: tuple[str, ...], seen: str) -> bool | None:
     if not asked or not seen:
         return None
-    return any(fnmatchcase(seen, pattern) for pattern in asked)
+    return any(_fits(seen, pattern) for pattern in asked)
+
+
+def _fits(seen: str, pattern: str) -> bool:
+    return fnmatchcase(_plain(seen), _plain(pattern))
+
+
+def _plain(text: str) -> str:
+    # Makers write one model now in large letters and now in small: `BLEsmart_` and `BLESmart_`. Taken for no model that is
+    # known, a device whose frames are its own would be read as the standard says.
+    return text.casefold()

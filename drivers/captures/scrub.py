@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -17,7 +18,15 @@ SERIAL, SYSTEM_ID, ADDRESS, NAME, PORT = "serial number", "system id", "address"
 # Channels that hold nothing but an identity, and the fact that a driver states of it.
 _CHANNELS = {"serial_number": SERIAL, "system_id": SYSTEM_ID}
 _OPENED = {"address": ADDRESS, "name": NAME, "port": PORT}
+SYSTEM_ID_OCTETS = 8
+_MIDDLES = (
+    b"\xfe\xff",
+    b"\xff\xfe",
+)  # of one made of an address; some makers leave it as it is written
 _TEXT = re.compile(rb"[ -~]{4,}")
+_WORD = re.compile(r"[A-Za-z][A-Za-z .'-]{3,}")
+# A label's number has at least so many characters together, digits among them.
+_NUMBER = re.compile(r"(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,}")
 
 # A maker's own checksum, made right again: channel, octets of the whole visit -> the same, as many.
 Reseal = Callable[[str, bytes], bytes]
@@ -79,10 +88,10 @@ def scrub(bound: Bound, stated: Iterable[Secret], *, has_serial: bool = True) ->
             "don't keep. Give the driver's subject a method reseal(channel, octets) that makes it right"
         )
     _none_left(capture, secrets)
-    return _told(bound, capture, tally)
+    return _told(bound, capture, tally, set(substitutes.values()))
 
 
-def _told(bound: Bound, capture: Capture, tally: _Tally) -> Scrubbed:
+def _told(bound: Bound, capture: Capture, tally: _Tally, ours: AbstractSet[str]) -> Scrubbed:
     removed = Counter[str]()
     for secret, times in tally.found.items():
         removed[secret.what] += times
@@ -92,7 +101,7 @@ def _told(bound: Bound, capture: Capture, tally: _Tally) -> Scrubbed:
     )
     header = {**bound.capture.header, "scrubbed": said}
     whole = replace(capture, header={**header, "sha256": digest(capture)})
-    return Scrubbed(whole, dict(removed), list(_readable(capture)))
+    return Scrubbed(whole, dict(removed), list(_readable(capture, ours)))
 
 
 def _all(capture: Capture, played: Played, stated: Iterable[Secret]) -> list[Secret]:
@@ -107,11 +116,20 @@ def _all(capture: Capture, played: Played, stated: Iterable[Secret]) -> list[Sec
             what = _CHANNELS[event.channel]
             text = event.data.hex() if what == SYSTEM_ID else _text(event.data)
             found |= dict.fromkeys([Secret(what, text)] if text else [])
+            if what == SYSTEM_ID and (made_of := _made_of(event.data)):
+                found[Secret(ADDRESS, made_of)] = None
         elif isinstance(event, Opened):
             told = {_OPENED[name]: text for name, text in event.facts.items() if name in _OPENED}
             # A name of one letter is taken out here, and looked for nowhere else.
             found |= {Secret(what, text): None for what, text in told.items() if _telling(text)}
     return sorted(found, key=lambda secret: -len(secret.text))
+
+
+def _made_of(system_id: bytes) -> str | None:
+    """The address that it was made of, where the middle says so: it names the device wherever else it stands."""
+    if len(system_id) != SYSTEM_ID_OCTETS or system_id[3:5] not in _MIDDLES:
+        return None
+    return (system_id[:4:-1] + system_id[2::-1]).hex(":")
 
 
 def _telling(text: str) -> bool:
@@ -211,7 +229,7 @@ def _holds(capture: Capture, secret: Secret) -> Iterator[bool]:
         yield any(here in stream for here in swaps(secret, secret.text))
 
 
-def _readable(capture: Capture) -> Iterator[str]:
+def _readable(capture: Capture, ours: AbstractSet[str]) -> Iterator[str]:
     seen: dict[str, None] = {}
     streams: dict[str, bytes] = {}
     for event in capture.heard:
@@ -219,9 +237,9 @@ def _readable(capture: Capture) -> Iterator[str]:
             streams[event.channel] = streams.get(event.channel, b"") + event.data
     for stream in streams.values():
         for run in _TEXT.findall(stream):
-            for word in re.findall(r"[A-Za-z][A-Za-z .'-]{3,}", run.decode()):
+            for word in (*_WORD.findall(run.decode()), *_NUMBER.findall(run.decode())):
                 seen[word.strip()] = None
-    yield from seen
+    yield from (word for word in seen if word not in ours and set(word) - set("0X"))
 
 
 def _play(bound: Bound, capture: Capture) -> Played:

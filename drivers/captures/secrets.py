@@ -37,8 +37,8 @@ def spellings(secret: Secret, text: str) -> Iterator[bytes]:
             octets = bytes.fromhex(bare)
             yield from (octets, octets[::-1])
         return
-    yield text.encode()
-    yield from (text.encode("utf-16-le"), text.encode("utf-16-be"))
+    for written in _written(secret, text):
+        yield from (written.encode(codec) for codec in ("utf-8", "utf-16-le", "utf-16-be"))
     if secret.text.isascii() and secret.text.isdigit():
         if len(text) % 2 == 0:
             packed = bytes.fromhex(text)
@@ -49,6 +49,18 @@ def spellings(secret: Secret, text: str) -> Iterator[bytes]:
                 if max(int(secret.text), int(text)).bit_length() <= 8 * octets:
                     number = int(text)
                     yield from (number.to_bytes(octets, "little"), number.to_bytes(octets, "big"))
+
+
+def _written(secret: Secret, text: str) -> Iterator[str]:
+    """As on the label, in small and in large letters, without what separates, without zeros in front, last character first."""
+    bare = "".join(c for c in text if c.isalnum())
+    if len(bare) < CHARS_MIN:
+        bare = text
+    for written in (text, bare):
+        yield from (written, written.upper(), written.lower(), written[::-1])
+    zeros = len(secret.text) - len(secret.text.lstrip("0"))
+    if zeros and len(text) - zeros >= NUMBER_DIGITS_MIN:
+        yield text[zeros:]
 
 
 def swaps(secret: Secret, substitute: str) -> dict[bytes, bytes]:

@@ -120,6 +120,10 @@ class Counted:
     op: int = Op.COUNTED
 
 
+class UnansweredError(PeerError):
+    """No answer came, or none that can be read. Records may be had all the same, where it was their number that was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """An indication that is neither: to be passed over."""
@@ -174,7 +178,7 @@ def decode_answer(data: bytes) -> Answer | Counted | Unknown:
     if op in (Op.COUNTED, Op.COMBINED_COUNTED):
         fields.u8("operator")
         if len(fields.rest) not in COUNT_OCTETS:
-            raise PeerError(f"a count of {len(fields.rest)} octets; 1, 2 or 4 are known")
+            raise UnansweredError(f"a count of {len(fields.rest)} octets; 1, 2 or 4 are known")
         return Counted(int.from_bytes(fields.rest, "little"), op)
     return Unknown(data)
 
@@ -267,9 +271,16 @@ def report(of: Asked, gathering: Gathering, gap: Gap) -> Reporting:
 
 
 def count(of: Asked, gathering: Gathering, gap: Gap) -> Counting:
-    """How many records the device says there are; None where it doesn't count, or not these. Raises PeerError."""
+    """How many records the device says there are; None where it doesn't count, or not these. Raises PeerError.
+
+    One that answers an abort and says nothing to a count, or nothing that can be read, may tell its records all the same. One
+    that doesn't answer an abort either is not asked on: what comes late would be taken for the answer to what is asked next.
+    """
     yield from gap()
-    answer = yield from procedure(of(Op.COUNT), gathering)
+    try:
+        answer = yield from procedure(of(Op.COUNT), gathering)
+    except UnansweredError:
+        return None
     match answer:
         case Counted(number):
             return number
@@ -296,7 +307,8 @@ def procedure(asked: Request, gathering: Gathering) -> Asking:
             return ended
         met[trouble] += 1
         if met[trouble] > RETRIES_MAX[trouble]:
-            raise PeerError(
+            fault = UnansweredError if trouble is Trouble.SILENT else PeerError
+            raise fault(
                 f"{trouble.value} on request {encode_request(asked).hex()}, asked {met.total()} times"
             )
         yield from _make_ready(trouble, gathering)

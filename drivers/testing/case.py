@@ -84,10 +84,10 @@ class Case:
 class Bench:
     """One device with its clock, the disk that its readings go to, and the time that passes for both."""
 
-    def __init__(self, case: Case, manner: str = "") -> None:
-        """A new device with an empty memory and a clock that is right."""
+    def __init__(self, case: Case, manner: str = "", at_s: float = 0.0) -> None:
+        """A new device with an empty memory and a clock that is right. `at_s`: so long after the kit's time begins."""
         epochs = case.profile.identity.reset_epochs
-        self.case, self.hours, self.disk = case, Hours(), Disk(case.profile)
+        self.case, self.hours, self.disk = case, Hours(at_s), Disk(case.profile)
         self.clock = DeviceClock(self.hours, epochs[0] if epochs else EPOCH_BY_DEFAULT)
         self.measured: Counter[str] = Counter()
         self.specimen: Specimen = case.subject.specimen(case.profile, self.clock, manner)

@@ -1,7 +1,7 @@
 """Checks of what a reading means: off the scale, units, control solution, impossible times. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -50,13 +50,24 @@ def control_is_marked(case: Case) -> Trials:
     if not case.quality.control:
         yield from nothing_to_try("control is false")
         return
-    able = [unit for unit in case.quality.units if _measures_control(case, unit)]
+    able = [unit for unit in case.quality.units if _measures(case, _solution(case, unit))]
     if not able:
         yield from nothing_to_try("its device's side measures no control solution in any unit")
     for unit in able:
         person, solution = case.subject.sample(0, unit), _solution(case, unit)
         for acts in ([solution], [person], [person, solution, person]):
             yield _told_as_marked(case, acts, unit)
+        for beyond in _beyond(case, solution):
+            yield _told_as_marked(case, [beyond], f"{unit}, {parts_in_words(beyond.parts)}")
+
+
+def _beyond(case: Case, act: Act) -> Iterator[Act]:
+    """The same off the scale: who tells LO and HI apart from numbers may forget whose they are."""
+    for part, shown in case.quality.limits.items():
+        for limit in map(Limit, shown):
+            beyond = replace(act, parts={**act.parts, part: limit})
+            if part in act.parts and _measures(case, beyond):
+                yield beyond
 
 
 def _solution(case: Case, unit: str) -> Act:
@@ -64,9 +75,9 @@ def _solution(case: Case, unit: str) -> Act:
     return replace(act, marks=act.marks | {CONTROL})
 
 
-def _measures_control(case: Case, unit: str) -> bool:
+def _measures(case: Case, act: Act) -> bool:
     try:
-        Bench(case).measure(_solution(case, unit))
+        Bench(case).measure(act)
     except ValueError:
         return False
     return True
@@ -135,4 +146,8 @@ def _dated(bench: Bench, act: Act) -> str | None:
         if parts_in_words(one.parts) == parts_in_words(act.parts)
     ]
     dated = [one for one in bad if one.taken is not None]
-    return f"the record is told with the time {dated[0].taken}" if dated else None
+    if dated:
+        return f"the record is told with the time {dated[0].taken}"
+    if any(one.raw_time is None for one in bad):
+        return "the record is told without `raw_time`: what its clock field says is the only evidence of when"
+    return None

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from drivers.testing.case import Bench, Case, Trial, Trials, fault, filled, not_exact
 from drivers.testing.disk import content_of
+from drivers.testing.extremes import full
 from drivers.testing.visiting import Mishap
 
 SET_BACK = timedelta(minutes=90)
@@ -24,6 +25,19 @@ def resume_is_exact(case: Case) -> Trials:
                     f"the link closes after {number} packets{lost}{told}",
                     _resumed(case, manner, mishap),
                 )
+        if (bench := full(case, manner)) is not None:
+            number, told = bench.specimen.remembered, f" ({manner})" if manner else ""
+            yield Trial(f"a memory that is full, with {number} records{told}", _read_out(bench))
+
+
+def _read_out(bench: Bench) -> str | None:
+    """All of it, in as many visits as it takes: each may end before its deadline, and the next goes on."""
+    before, now = -1, 0
+    why = None
+    while now > before and why is None:
+        why = fault(bench.visit())
+        before, now = now, bench.disk.contents.total()
+    return why or not_exact(bench.disk, bench.measured)
 
 
 def forget_after_stored(case: Case) -> Trials:

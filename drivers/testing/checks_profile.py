@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from drivers.testing.case import ADVERT, Bench, Case, Trial, Trials, fault, filled, parts_in_words
 from drivers.testing.disk import keys_of
+from drivers.testing.extremes import odd
 from drivers.testing.subject import Act
 from gateway.contract.capture import Capture
 from gateway.contract.profile import Profile, Range
@@ -17,8 +17,6 @@ from gateway.model.quantity import Limit, Quantity
 
 SERIAL = "serial"
 SAMPLES = 30
-STEP = Decimal(1)  # beyond a range
-TIMES = 10  # what a sample shows, where the profile says nothing of a range
 
 
 def profile_agrees(case: Case) -> Trials:
@@ -145,13 +143,13 @@ def _out_of_range(part: str, bounds: Range, readings: Sequence[Reading]) -> str 
 
 
 def _beyond(case: Case, unit: str) -> Iterator[Trial]:
-    """A number beyond the range, or below zero, where the device can store one, is told as it stands, or as a Limit: never as another number."""
+    """A number at the ends of the range or beyond, or below zero, where the device can store one, is told as it stands, or as a Limit: never as another number."""
     act = case.subject.sample(0, unit)
     for part, shown in act.parts.items():
         bounds = case.profile.ranges.get(part)
         if not isinstance(shown, Quantity) or (case.profile.ranges and bounds is None):
             continue
-        for number in dict.fromkeys(_odd(shown, bounds)):
+        for number in dict.fromkeys(odd(case, part, shown)):
             beyond = replace(act, parts={**act.parts, part: Quantity(number, shown.unit)})
             bench = Bench(case)
             try:
@@ -162,18 +160,7 @@ def _beyond(case: Case, unit: str) -> Iterator[Trial]:
             told = [one.parts.get(part) for one in went.readings]
             as_it_is = all(isinstance(one, Limit) or one == beyond.parts[part] for one in told)
             why = fault(went) or (None if told and as_it_is else _altered(beyond, went.readings))
-            yield Trial(f"{part} {number} {shown.unit}, beyond what is usual", why)
-
-
-def _odd(shown: Quantity, bounds: Range | None) -> Iterator[Decimal]:
-    """In the digits that it shows. A profile that states no range doesn't say how far a number can go: then it is tried far off."""
-    if bounds is None:
-        yield (shown.number * TIMES).quantize(shown.number)
-        yield -shown.number
-        return
-    if shown.unit == bounds.unit:
-        for number in (bounds.low - STEP, bounds.high + STEP, -STEP):
-            yield number.quantize(shown.number) if shown.number.is_finite() else number
+            yield Trial(f"{part} {number} {shown.unit}, at or beyond the ends of its range", why)
 
 
 def _altered(beyond: Act, readings: Iterable[Reading]) -> str:

@@ -18,7 +18,8 @@ from drivers.testing.case import (
     unlike,
 )
 from drivers.testing.disk import keys_of
-from drivers.testing.subject import SAMPLES_MAX, Act
+from drivers.testing.extremes import MOMENTS
+from drivers.testing.subject import BEGINNING, SAMPLES_MAX, Act
 from gateway.contract.capture import Capture
 from gateway.contract.replay import Played, replay
 from gateway.contract.session import Reading, UnitInfo
@@ -66,9 +67,20 @@ def both_ways(case: Case) -> Trials:
         for label, numbers in _visits():
             acts = [case.subject.sample(number, unit) for number in numbers]
             yield from _there_and_back(case, acts, f"{label} in {unit}")
+    yield from _through_the_calendar(case)
     for name, capture in case.captures.items():
         for place, reading in enumerate(_play(case, capture).readings, 1):
             yield Trial(f"capture {name}, reading {place}", _not_echoed(case, reading))
+
+
+def _through_the_calendar(case: Case) -> Trials:
+    for moment in MOMENTS if case.quality.dated else ():
+        act, bench = case.sample(0), Bench(case, at_s=(moment - BEGINNING).total_seconds())
+        measured = _measured(act, _stored(case, bench.measure(act, after_s=0.0)))
+        went = bench.visit()
+        told = [_told(reading, act) for reading in went.readings]
+        differs = None if told == [measured] else f"measured: {measured}; told: {told}"
+        yield Trial(f"sample 0 at {moment}", fault(went, may_break_off=False) or differs)
 
 
 def _visits() -> Iterator[tuple[str, Sequence[int]]]:

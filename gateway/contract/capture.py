@@ -20,10 +20,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from gateway.contract.session import Opened, Read, Received, Refused, Subscribe, Write
 
+VERSION = "1"
 LINES_MAX = 1_000_000
 # What json, float() and fromhex() raise over text that is no capture.
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -58,7 +60,7 @@ class Capture:
 
 def dump(capture: Capture) -> Iterator[str]:
     """The lines of a capture."""
-    yield json.dumps({"capture": 1, **capture.header})
+    yield json.dumps({"capture": int(VERSION), **capture.header})
     yield from map(event_line, capture.heard)
     if capture.keys:
         yield json.dumps({"keys": list(capture.keys)})
@@ -106,6 +108,8 @@ def parse(lines: Iterable[str]) -> Capture:
             entry = json.loads(line)
             if header is None:
                 header = {str(name): str(value) for name, value in entry.items()}
+                if (version := header.get("capture", VERSION)) != VERSION:
+                    raise ValueError(f"capture version {version}; {VERSION} is read here")
             elif "keys" in entry:
                 keys.extend(map(str, entry["keys"]))
             else:
@@ -119,6 +123,8 @@ def parse(lines: Iterable[str]) -> Capture:
 
 def _heard(entry: Mapping[str, Any]) -> Heard:
     at = float(entry["at"])
+    if not isfinite(at):
+        raise ValueError(f"at {at}: seconds are a number")
     if "opened" in entry:
         return Opened(at, {str(name): str(value) for name, value in entry["opened"].items()})
     channel = str(entry["channel"])

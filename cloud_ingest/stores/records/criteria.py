@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -10,6 +11,7 @@ from gateway.model.observation import Observation
 
 REASON_CHARS_MAX = 500
 WHO_CHARS_MAX = 100
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Stated = tuple[
     str, str, str
@@ -38,7 +40,10 @@ class Criteria(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
                 "nothing says whose readings: give --model, --firmware, --profile or --device"
             )
         if self.from_us >= self.to_us:
-            raise ValueError("--from is not before --to: there is no time between them")
+            since, until = _shown(self.from_us), _shown(self.to_us)
+            raise ValueError(
+                f"--from {since} is not before --to {until}: there is no time between them"
+            )
 
     def within(self, moment: When) -> bool:
         """Whether it was measured in that time."""
@@ -49,6 +54,10 @@ class Criteria(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         wanted = (self.maker, self.model, self.firmware, self.profile, self.device)
         told = (seen.maker, seen.model, seen.firmware, seen.profile, seen.device)
         return all(one is None or one == other for one, other in zip(wanted, told, strict=True))
+
+
+def _shown(at_us: int) -> str:
+    return (EPOCH + timedelta(microseconds=at_us)).isoformat()
 
 
 def stated(seen: Observation) -> Stated:

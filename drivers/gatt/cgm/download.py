@@ -62,7 +62,26 @@ class Download:
             yield from self._stored()
 
     def fetch_all(self) -> Flow:
-        """Half a day at a time, each on disk before the next is asked for; then all that is left. Raises PeerError."""
+        """Half a day at a time, each on disk before the next is asked for; then all that is left. Raises PeerError.
+
+        One that can't be had whole proves nothing, nor does what lies beyond it. But that is told all the same: a record
+        that the sensor can't tell right would else hide all that follow, for as long as the session lasts.
+        """
+        try:
+            yield from self._fetch_proving()
+        except PeerError:
+            if self._transfer.frames:
+                yield from self._fetch_beyond(self._transfer.window.stop)
+            raise
+
+    def _fetch_beyond(self, minute: int) -> Flow:
+        if self._run.named is None or minute >= OFFSET_END:
+            return
+        yield from self.tell_harmless()
+        self._transfer.restart()
+        yield from self._fetch(range(minute, OFFSET_END), _from(minute))
+
+    def _fetch_proving(self) -> Flow:
         now_min = self._visited.shown.offset_min
         while now_min - SETTLED_MIN > (end := self._run.proven + WINDOW_MIN):
             window = range(self._run.proven + 1, end + 1)

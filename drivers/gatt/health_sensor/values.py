@@ -26,6 +26,8 @@ _TICKS, _UTC, _OFFSET_USED, _CURRENT = 0x01, 0x02, 0x10, 0x20
 _STEPS_A_S = (1, 10, 1000, 10_000)  # by resolution
 _TIME_OCTETS = 6
 QUARTER_HOUR_MIN = 15
+# Zones of the Current Time Service, with double daylight saving on top. What lies beyond is no zone: -128 is "not known" there.
+OFFSET_QUARTERS = range(-48, 56 + 8 + 1)
 
 
 def encode_float(value: Number) -> bytes:
@@ -71,8 +73,9 @@ class ElapsedTime:
 
     @property
     def offset(self) -> timedelta | None:
-        """What is added to UTC to give the user's time, if it is told."""
-        if not (self.flags & _OFFSET_USED and self.is_utc):
+        """What is added to UTC to give the user's time, if it is told, and is one that a place on earth has."""
+        told = self.flags & _OFFSET_USED and self.quarters in OFFSET_QUARTERS
+        if not (told and self.is_utc):
             return None
         return timedelta(minutes=self.quarters * QUARTER_HOUR_MIN)
 

@@ -125,11 +125,11 @@ def _is_within(number: Number, fit: tuple[Decimal, Decimal]) -> bool:
 
 
 def _lacks_pulse_alone(told: Continuous) -> bool:
-    """Whether it has a saturation, and says itself that there is no pulse rate: a low one is no less dangerous for that.
+    """Whether it has a saturation, and says itself that there is no number for the pulse: a low one is no less dangerous for that.
 
     Only of a device that says whether it is on somebody: of another, that is how a finger looks that has left.
     """
-    says_none = told.shown.pulse in (Special.NAN, Special.NRES)
+    says_none = isinstance(told.shown.pulse, Special)
     return told.device is not None and says_none and _is_within(told.shown.spo2, SPO2_FIT)
 
 

@@ -1,5 +1,6 @@
 """Packets of one body composition, and the weight that was told with it, made one reading. Pure: it is told the time."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from gateway.sdk import Quantity, Reading
 # A body composition that says neither when nor whose follows its weight by some tenths of a second (protocols.md, 7).
 JOIN_S = 2.0
 PATIENCE_S = 1.5  # for the next packet of the same measurement
+WEIGHTS_MAX = 16  # told one behind the other, with no body composition between
 INCOMPLETE = "incomplete"
 WITHOUT_CONSENT = "user_without_consent"
 WEIGHT_CONTEXT = "weighed"
@@ -25,14 +27,14 @@ Attribute = Callable[[Reading], Reading]
 
 
 class Joining:
-    """What of one connection is held back: packets whose rest is to come. And the last weight, for so long as it is fresh."""
+    """What of one connection is held back: packets whose rest is to come. And the weights, for so long as they are fresh."""
 
     def __init__(self, attribute: Attribute) -> None:
         """`attribute` takes a slot off a reading that may not have it."""
         self._attribute = attribute
         self._packets: list[tuple[Composition, bytes]] = []
         self._since = 0.0
-        self._weight: tuple[float, Reading] | None = None
+        self._weights: deque[tuple[float, Reading]] = deque(maxlen=WEIGHTS_MAX)
 
     @property
     def waits(self) -> bool:
@@ -41,7 +43,7 @@ class Joining:
 
     def weighed(self, at: float, told: Reading) -> None:
         """A weight was told."""
-        self._weight = (at, told)
+        self._weights.append((at, told))
 
     def composed(self, at: float, data: bytes) -> list[Reading]:
         """A body composition came: what is to be told now. Raises PeerError; what is held back stays so."""
@@ -72,18 +74,16 @@ class Joining:
         if not packets:
             return []
         told = merged([composition for composition, _ in packets])
-        weight = self._fresh(at)
-        self._weight = None  # one body composition goes with one weight
+        fresh = [weight for then, weight in self._weights if at - then <= JOIN_S]
+        self._weights.clear()  # one body composition goes with one weight
         if told.empty:
             # Beurer's scales send one of zeros behind each weight that they tell from memory: nothing was measured.
             return []
         one = self._attribute(reading(told, b"".join(data for _, data in packets)))
-        return [one if weight is None or not _fits(told, one, weight) else _joined(one, weight)]
-
-    def _fresh(self, at: float) -> Reading | None:
-        if self._weight is None or at - self._weight[0] > JOIN_S:
-            return None
-        return self._weight[1]
+        fitting = [weight for weight in fresh if _fits(told, one, weight)]
+        # Behind the weights of two people nothing says whose it is: then it is nobody's, until somebody says so.
+        alone = len({_whose(weight) for weight in fitting}) == 1
+        return [_joined(one, fitting[-1]) if alone else one]
 
 
 def _fits(told: Composition, one: Reading, weight: Reading) -> bool:

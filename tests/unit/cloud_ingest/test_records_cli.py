@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
@@ -150,3 +151,21 @@ def test_a_voiding_that_names_no_device_is_refused(record):
     done = record.plain(*words)
     assert done.exit_code == 2
     assert "nothing says whose readings" in done.output
+
+
+def test_a_time_that_ends_before_it_begins_is_refused_with_both(record):
+    words = ("void", "--model", "Cuff", "--reason", "x")
+    done = record.plain(*words, "--from", "2026-04-01T00:00Z", "--to", "2026-03-01T00:00Z")
+    assert done.exit_code == 2
+    assert "2026-04-01T00:00:00+00:00 is not before --to 2026-03-01T00:00:00+00:00" in done.output
+
+
+def test_a_part_of_a_second_bounds_what_is_voided(kit, record):
+    kit.wearer(kit.meter)
+    late = msgspec.structs.replace(kit.glucose("45", 3), firmware="1.3")
+    kit.send(1, late)
+    at = datetime.fromisoformat(late.time.utc)
+    words = ("void", "--firmware", "1.3", "--reason", "x", "--dry-run", "--to", "2026-12-01")
+    for since, count in ((at, 1), (at + timedelta(seconds=0.4), 0)):
+        told = record.plain(*words, "--from", since.isoformat()).output
+        assert f"{count} readings would be voided" in told

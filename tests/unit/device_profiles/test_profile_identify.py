@@ -54,6 +54,23 @@ def test_a_service_alone_speaks_for_no_single_model() -> None:
     assert found.profile == "generic/blood-pressure"
 
 
+@pytest.mark.parametrize(
+    ("seen", "profile"),
+    [
+        (Sighting("ble", frozenset({CUFF}), "a&d_ua-651ble_0a1b2c"), "aandd/ua-651ble"),
+        (Sighting("ble", frozenset({CUFF}), "BLESMART_0000011F001122334455"), "omron/bp7000"),
+        # Its frames are its own: as the standard reads them, the pulse is another number.
+        (Sighting("ble", frozenset({CUFF}), "elite900"), "beurer/bm85"),
+        (Sighting("ble", frozenset({CUFF}), model="bm 85 "), "beurer/bm85"),
+    ],
+)
+def test_a_name_or_model_in_other_letters_is_the_same(seen: Sighting, profile: str) -> None:
+    found = identify(seen, CATALOGUE)
+
+    assert isinstance(found, Match)
+    assert found.profile == profile
+
+
 def test_a_cable_alone_speaks_for_no_meter() -> None:
     assert identify(Sighting("serial", usb="067b:2303"), CATALOGUE) is None
 

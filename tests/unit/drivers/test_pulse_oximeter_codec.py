@@ -255,8 +255,8 @@ def test_codes_for_no_value_do_not_count_without_a_status_either(values: str) ->
     assert (told.unfit, told.worn) == ("no_value", True)
 
 
-# SpO2 82; pulse NaN, then NRes. Device status: low perfusion.
-@pytest.mark.parametrize("pulse", ["FF07", "0008"])
+# SpO2 82; pulse NaN, NRes, reserved, below and above what the device can show. Device status: low perfusion.
+@pytest.mark.parametrize("pulse", ["FF07", "0008", "0108", "0208", "FE07"])
 def test_a_low_saturation_counts_without_a_pulse_on_somebodys_finger(pulse: str) -> None:
     told = sample(bytes.fromhex(f"085200{pulse}200000"))
     assert told.values == {"spo2": (Decimal(82),)}

@@ -57,6 +57,8 @@ def test_a_capture_that_does_not_say_how_the_link_opened_opens_with_its_first_fr
         '{"at": 1' + "0" * 400 + ', "channel": "a", "hex": ""}',
         '{"at": 1, "channel": "a", "hex": ' + "[" * 100_000,
         '{"keys": 7}',
+        '{"at": NaN, "channel": "a", "hex": ""}',
+        '{"at": 1e999, "channel": "a", "hex": ""}',
         '{"at": 1, "opened": ["name"]}',
         '{"at": 1, "refused": "read", "channel": "a"}',
         '{"at": 1, "refused": "erase", "channel": "a", "code": 1}',
@@ -66,6 +68,11 @@ def test_a_capture_that_does_not_say_how_the_link_opened_opens_with_its_first_fr
 def test_a_bad_line_is_named(line: str) -> None:
     with pytest.raises(CaptureError, match="line 2"):
         parse([HEADER, line])
+
+
+def test_a_capture_of_a_later_version_is_refused() -> None:
+    with pytest.raises(CaptureError, match="capture version 2; 1 is read here"):
+        parse(['{"capture": 2, "driver": "acme.glu"}'])
 
 
 def test_an_empty_capture_is_refused() -> None:
