@@ -256,7 +256,9 @@ def _finding(
     wait = None
     if live:
         within_us = round(rule.confirm.within_s * SECOND_US)
-        wait = max(sight.at_us + within_us, sight.now_us + UNCONFIRMED_GRACE_S * SECOND_US)
+        # By a clock that runs ahead it was measured after it came: nobody waits until that clock is right.
+        measured_us = min(sight.at_us, sight.now_us)
+        wait = max(measured_us + within_us, sight.now_us + UNCONFIRMED_GRACE_S * SECOND_US)
     return Finding(rule, value, live, False, None, live, wait_until_us=wait)
 
 

@@ -90,6 +90,12 @@ def test_the_second_is_waited_for_a_while_even_when_the_first_comes_late(make):
     assert told.findings[0].wait_until_us == micros(make.now) + 60 * SECOND_US
 
 
+def test_a_clock_that_runs_ahead_keeps_nobody_waiting(make):
+    for ahead_min in (1, 90, 525_600):
+        (told,) = run(make, make.bp(192, 124, -ahead_min))
+        assert told.findings[0].wait_until_us == micros(make.now) + 600 * SECOND_US
+
+
 @pytest.mark.parametrize(
     ("apart_min", "confirmed"),
     [(0.5, False), (0.99, False), (1, True), (5, True), (10, True), (10.01, False), (30, False)],
