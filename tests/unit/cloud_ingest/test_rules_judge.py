@@ -169,6 +169,16 @@ def test_a_finding_is_live_for_two_hours(make, ago_min, live):
     assert told.findings[0].alert_live is live
 
 
+def test_a_time_that_has_yet_to_come_is_an_unknown_one(make):
+    for ahead_min, source, live in (
+        (120, "memory", True),
+        (121, "memory", False),
+        (9e5, "pushed", True),
+    ):
+        (told,) = run(make, make.glucose("45", -ahead_min, source=Source(source)))
+        assert told.findings[0].live is live
+
+
 def test_late_readings_wait_for_no_second(make):
     (told,) = run(make, make.bp(192, 124, 180))
     assert told.findings[0].wait_until_us is None
