@@ -25,6 +25,7 @@ from gateway.runtime.clock import random_hex
 from gateway.runtime.errors import ConfigError, StoreError
 
 STORE_ID_BITS = 64
+RECORDS = "records"  # what an error calls the file once it is open
 BUSY_S = 30.0  # how long a writer waits for another's transaction
 # measured.md I: both halve what a claimed key costs; a larger cache is slower.
 WAL_CHECKPOINT_PAGES = 20_000
@@ -54,6 +55,11 @@ def open_store(path: Path, tenant: str, *, sole_ingester: bool) -> Opened:
             held = _identify(engine, tenant) if known else {}
         _check(path, tenant, held, known=known)
         return Opened(engine, held["store"], lock)
+    except StoreError as fault:
+        release(lock)
+        # Who opens it has written down where it is, and perhaps wrongly.
+        told = str(fault).replace(f"{RECORDS}:", f"{path}:", 1)
+        raise StoreError(told, retry=fault.retry) from fault
     except BaseException:
         release(lock)
         raise
@@ -145,7 +151,7 @@ def _of_data(error: sqlite3.Error) -> bool:
 def _store_error(error: sqlite3.Error) -> StoreError:
     # Busy, full, I/O: the same transaction may succeed later. A damaged file or a bug in SQL won't.
     retry = isinstance(error, sqlite3.OperationalError)
-    return StoreError(f"records: {error}", retry=retry)
+    return StoreError(f"{RECORDS}: {error}", retry=retry)
 
 
 def _engine(path: Path) -> Engine:

@@ -86,6 +86,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     with pytest.raises(StoreError) as caught:
         Records.open(path, "demo", SystemClock(), default_thresholds(), sole_ingester=True)
     assert caught.value.retry is False
+    assert str(caught.value) == f"{path}: file is not a database"
 
 
 def test_another_programs_database_is_refused_and_left_alone(tmp_path):
