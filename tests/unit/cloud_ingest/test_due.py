@@ -7,6 +7,7 @@ import pytest
 from cloud_ingest.stores.records import due as clockwork
 from cloud_ingest.stores.records.alerts import DOUBTED
 from cloud_ingest.stores.records.schema import alert_events, alerts, due, flags
+from gateway.model.observation import Source
 
 
 def told(kit):
@@ -97,6 +98,22 @@ def test_an_acknowledged_live_alert_stays_acknowledged(kit):
     kit.records.acknowledge(kit.rows(alerts)[0]["id"], "dr. lin")
     kit.send(2, kit.glucose("44", 1))
     assert told(kit) == [("GLU-L2", "acknowledged", "live", "high")]
+
+
+@pytest.mark.parametrize(
+    ("after_min", "states"), [(120, ["acknowledged"]), (121, ["resolved", "open"])]
+)
+def test_what_is_measured_long_after_an_acknowledgement_pages(kit, after_min, states):
+    kit.wearer(kit.meter)
+    kit.send(1, kit.glucose("45", 5))
+    kit.records.acknowledge(kit.rows(alerts)[0]["id"], "dr. lin")
+    kit.clock.advance(after_min * 60)
+    kit.send(2, kit.glucose("44", -after_min))
+    assert [state for _, state, _, _ in told(kit)] == states
+    # A stale one wakes nobody, however long ago the acknowledgement was.
+    kit.clock.advance(9 * 3_600)
+    kit.send(3, kit.glucose("43", -after_min - 1, source=Source.MEMORY))
+    assert [state for _, state, _, _ in told(kit)] == states
 
 
 def test_a_resolved_alert_is_followed_by_a_new_one(kit):
