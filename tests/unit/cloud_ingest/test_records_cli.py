@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import threading
+import time
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -64,6 +66,27 @@ def test_waiting_readings_are_listed_and_assigned(kit, record):
     assert "1 alerts" in done.output
     bound = record("patient", "bind", patient, kit.cuff)
     assert "1 readings of it came before and wait" in bound.output
+
+
+def test_a_time_at_the_calendars_end_is_refused_and_where_it_stands_it_is_listed(
+    kit, record, monkeypatch
+):
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    patient = kit.records.add_patient("Ann Wu").id
+    for_ever = ("patient", "bind", patient, kit.cuff, "--to", "9999-12-31T23:59:59Z")
+    refused = record(*for_ever)
+    assert (refused.exit_code, "year 9999; readings are of 1678 to 2261" in refused.output) == (
+        2,
+        True,
+    )
+    assert kit.rows(bindings) == []
+
+    until = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    kit.records.bind(patient, kit.cuff, since=None, until=until)
+    assert "9999-12-31 23:59:59 +0000" in record("patient", "list").output
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_empty_lists_say_so(record):
