@@ -153,6 +153,16 @@ def test_a_first_reading_without_a_second_is_raised_one_level_lower(kit):
     assert later(kit, 60) == []
 
 
+@pytest.mark.parametrize(("away_min", "state"), [(120, "open"), (121, "late"), (540, "late")])
+def test_a_first_reading_that_waited_while_nobody_was_there_to_raise_it_pages_nobody(
+    kit, away_min, state
+):
+    kit.wearer(kit.cuff)
+    kit.send(1, kit.bp(192, 124))
+    later(kit, away_min)
+    assert [held for _, held, _, _ in told(kit)] == [state]
+
+
 @pytest.mark.parametrize(("second_ago", "raised"), [(8, False), (0.1, False), (9.5, True)])
 def test_a_second_reading_that_is_no_crisis_ends_the_waiting(kit, second_ago, raised):
     kit.wearer(kit.cuff)
