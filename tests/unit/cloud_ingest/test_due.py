@@ -69,6 +69,14 @@ def test_a_late_finding_waits_for_working_hours_and_pages_nobody(kit):
     assert by == datetime(2026, 3, 16, 12, tzinfo=UTC)  # Monday; the kit's zone is UTC
 
 
+def test_a_reading_that_waited_while_the_store_was_away_pages_nobody(kit):
+    kit.wearer(kit.meter)
+    came = kit.delivery(kit.payload(1, kit.glucose("45")))
+    kit.clock.advance(9 * 3_600)
+    kit.records.ingest([came])
+    assert told(kit) == [("GLU-L2", "late", "late", "high")]
+
+
 def test_a_live_finding_turns_a_late_one_into_an_open_one(kit):
     kit.wearer(kit.meter)
     kit.send(1, kit.glucose("45", 181))
