@@ -96,6 +96,8 @@ def unbind_command(
         ended = records.unbind(patient, device, slot=slot, at=moment(at, "--at"))
     for binding in ended:
         _say(f"{device} was {patient}'s to {shown(binding.to_us, '')}")
+    if at != NOW and moment(at, "--at") < moment(NOW, "--at"):
+        _say(f"what it measured since then and has been filed already stays {patient}'s")
 
 
 @patient_app.command("list")
