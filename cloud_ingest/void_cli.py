@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cloud_ingest.record_cli import SettingsFile, moment, opened, record_app, shown
+from cloud_ingest.rules.judge import micros
 
 if TYPE_CHECKING:
     from cloud_ingest.stores.records.criteria import Criteria, VoidReport
 
 STATED_TOLD = 20  # what other devices stated, in one report
 PEOPLE_TOLD = 50
-US = 1_000_000
 
 Text = str | None
 
@@ -98,7 +98,7 @@ def _tell(report: "VoidReport", criteria: "Criteria", what: str) -> None:
 
 
 def _micros(text: str, option: str) -> int:
-    return round(moment(text, option).timestamp()) * US
+    return micros(moment(text, option))
 
 
 def _say(line: str) -> None:
