@@ -12,7 +12,6 @@ from cloud_ingest.stores.records.types import Delivery, Verdict
 from gateway.runtime import log
 from gateway.runtime.counters import Counters
 from gateway.runtime.errors import StoreError
-from gateway.wire.envelope import WIRE_BYTES_MAX
 from gateway.wire.receipts import (
     NONCE_MAX,
     QUESTION,
@@ -22,7 +21,7 @@ from gateway.wire.receipts import (
     decode_question,
     encode,
 )
-from gateway.wire.status import STATUS, Status, decode_status
+from gateway.wire.status import STATUS, STATUS_BYTES_MAX, Status, decode_status
 from gateway.wire.topics import Branch, Down, Up, sender
 
 PAUSE_S_FIRST = 0.1
@@ -158,7 +157,7 @@ def _read(delivery: Delivery) -> tuple[Branch, Question | Status] | None:
                 question = decode_question(delivery.payload)
                 if question.schema == QUESTION and 0 < len(question.nonce) <= NONCE_MAX:
                     return branch, question
-            case Up.STATUS if len(delivery.payload) <= WIRE_BYTES_MAX:
+            case Up.STATUS if len(delivery.payload) <= STATUS_BYTES_MAX:
                 status = decode_status(delivery.payload)
                 if status.schema == STATUS and status.agent == branch.agent:
                     return branch, status

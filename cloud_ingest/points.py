@@ -7,9 +7,11 @@ from cloud_ingest.stores.fate import Fate
 from cloud_ingest.stores.series import Point
 from gateway.model.observation import Observation
 
+BEYOND = "_beyond"  # after a part's name: on which side of the device's scale it lies
+
 
 class UnrenderableError(ValueError):
-    """A stored reading that no point can hold: its number is none. The journal still has it."""
+    """A stored reading that no point can hold: its number is none, or its part has our name. The journal still has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,17 @@ class Placed:
 
 
 def render(observation: Observation, fate: Fate) -> Point:
-    """The point of one stored reading. Raises UnrenderableError, with the part and its value.
+    """The point of one stored reading. Raises UnrenderableError, with the part and its value or its name.
 
     A number is a float in the stored unit; a value off the device's scale has `<part>_beyond` and no number.
     """
     fields: dict[str, float | str | bool] = {}
     for name, part in observation.parts.items():
+        if name.endswith(BEYOND):
+            # Of a number, it would make every later LO of its kind a conflict of types, for good.
+            raise UnrenderableError(f"part {name!r} has a name that the series keeps for itself")
         if part.beyond is not None:
-            fields[f"{name}_beyond"] = part.beyond.value
+            fields[f"{name}{BEYOND}"] = part.beyond.value
         else:
             fields[name] = _number(name, part.value)
     # Last, so that a part that calls itself `key` cannot take the identity's place.

@@ -122,11 +122,11 @@ class Projection:
             self._series.erase([_old_point(at) for at in work.repoints])
         refused = self._series.write([at.point for at in placed])
         words = {(at.point.fields["key"], at.point.time_us): at.why for at in refused}
-        written: list[str] = []
+        written: list[tuple[int, int]] = []
         for at in placed:
             why = words.get((at.key, at.point.time_us))
             if why is None:
-                written.append(at.key)
+                written.append((at.journal, at.position))
             else:
                 unwritten.append(Unwritten(at.key, at.journal, at.position, why))
         self._tail.done(until, repointed=work.repoints, unwritten=unwritten, written=written)

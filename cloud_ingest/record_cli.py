@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.model.observation import UTC_YEARS
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.errors import StoreError
 
@@ -95,6 +96,8 @@ def unbind_command(
         ended = records.unbind(patient, device, slot=slot, at=moment(at, "--at"))
     for binding in ended:
         _say(f"{device} was {patient}'s to {shown(binding.to_us, '')}")
+    if at != NOW and moment(at, "--at") < moment(NOW, "--at"):
+        _say(f"what it measured since then and has been filed already stays {patient}'s")
 
 
 @patient_app.command("list")
@@ -193,18 +196,25 @@ def moment(text: str, option: str) -> datetime:
         return SystemClock().now()
     try:
         # Without a zone it is what this machine's clock on the wall shows.
-        return datetime.fromisoformat(text).astimezone(UTC)
+        told = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise ValueError(
             f"{option} {text!r} is no time: write 2026-03-14T07:05, with +08:00 where another zone is meant"
         ) from None
+    if told.year not in UTC_YEARS:
+        first, last = UTC_YEARS[0], UTC_YEARS[-1]
+        raise ValueError(f"{option} {text!r}: year {told.year}; readings are of {first} to {last}")
+    return told
 
 
 def shown(at_us: int | None, without: str) -> str:
     """A moment on this machine's wall; `without` where there is none."""
     if at_us is None:
         return without
-    return datetime.fromtimestamp(at_us // US, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+    at = datetime.fromtimestamp(at_us // US, UTC)
+    # At the calendar's end some walls are beyond it. What stands there already is still to be told.
+    here = at.astimezone() if at.year in UTC_YEARS else at
+    return here.strftime("%Y-%m-%d %H:%M:%S %z")
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]], empty: str) -> None:

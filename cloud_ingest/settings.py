@@ -157,7 +157,7 @@ class Settings(_Section):
 def load(path: Path) -> Settings:
     """Settings from a file, with data_dir made (0700) and every secret's mode checked. Raises ConfigError."""
     settings = _parse(path)
-    settings = _resolve(settings, path.resolve().parent)
+    settings = _resolve(settings, path)
     _private_dir(path, settings.data_dir)
     for key, secret in (
         ("mqtt.password_file", settings.mqtt.password_file),
@@ -269,21 +269,29 @@ def _explain(where: str, fault: ErrorDetails) -> ConfigError:
     return ConfigError(where, key, why, instead)
 
 
-def _resolve(settings: Settings, base: Path) -> Settings:
-    def at(path: Path | None) -> Path | None:
-        return None if path is None else base / path.expanduser()
+def _resolve(settings: Settings, where: Path) -> Settings:
+    base = where.resolve().parent
+
+    def at(path: Path | None, key: str) -> Path | None:
+        try:
+            return None if path is None else base / path.expanduser()
+        except RuntimeError as error:
+            why = f"{str(path)!r}: this machine has no such user"
+            raise ConfigError(str(where), key, why, "a path as a shell would find it") from error
 
     mqtt, series = settings.mqtt, settings.series
     return settings.model_copy(
         update={
-            "data_dir": at(settings.data_dir),
+            "data_dir": at(settings.data_dir, "data_dir"),
             "mqtt": mqtt.model_copy(
                 update={
-                    key: at(getattr(mqtt, key))
+                    key: at(getattr(mqtt, key), f"mqtt.{key}")
                     for key in ("password_file", "ca_file", "cert_file", "key_file")
                 }
             ),
-            "series": series.model_copy(update={"token_file": at(series.token_file)}),
+            "series": series.model_copy(
+                update={"token_file": at(series.token_file, "series.token_file")}
+            ),
         }
     )
 

@@ -5,19 +5,18 @@ What needs a database is imported by the command that needs it.
 
 import getpass
 import sys
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cloud_ingest.record_cli import SettingsFile, moment, opened, record_app, shown
+from cloud_ingest.rules.judge import micros
 
 if TYPE_CHECKING:
     from cloud_ingest.stores.records.criteria import Criteria, VoidReport
 
 STATED_TOLD = 20  # what other devices stated, in one report
 PEOPLE_TOLD = 50
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Text = str | None
 
@@ -99,7 +98,7 @@ def _tell(report: "VoidReport", criteria: "Criteria", what: str) -> None:
 
 
 def _micros(text: str, option: str) -> int:
-    return (moment(text, option) - EPOCH) // timedelta(microseconds=1)
+    return micros(moment(text, option))
 
 
 def _say(line: str) -> None:

@@ -23,6 +23,7 @@ NAMES_MAX = 8
 EPOCHS_MAX = 16
 CHANNELS_MAX = 16
 MEMORY_MAX = 20_000
+DIGITS_MAX = 12  # of a bound: more shows no display, and far more fit no observation
 DEADLINE_S_MAX = 900.0
 YEAR_S = 31_536_000
 VISIT_WINDOWS_MIN = 3  # a visit to a stream ends itself before its deadline, by a window and more
@@ -58,7 +59,7 @@ def _full_uuid(short: str) -> str:
 Digits = Annotated[
     Decimal,
     BeforeValidator(_decimal_text),
-    Field(allow_inf_nan=False, description='digits in quotes, as in "20"'),
+    Field(allow_inf_nan=False, max_digits=DIGITS_MAX, description='digits in quotes, as in "20"'),
 ]
 DeviceTime = Annotated[
     datetime,

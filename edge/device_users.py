@@ -62,7 +62,7 @@ def _read(file: Path) -> Mapping[str, object]:
         )
     try:
         return tomllib.loads(raw.decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         # What the parser says may hold a line of the file: it is not passed on.
         raise ConfigError(str(file), "(whole file)", "is not TOML", _EXAMPLE) from None
 

@@ -33,6 +33,7 @@ EVERY_S_MIN = 5
 EVERY_S_MAX = 86_400
 PASSWORD_BYTES_MAX = 4_096
 PORT_MAX = 65_535
+ECHO_CHARS_MAX = 80  # of a wrong value, in the sentence that refuses it
 LOCALTIME = Path("/etc/localtime")
 
 # A Bluetooth address, or the UUID that macOS shows in place of one.
@@ -66,7 +67,10 @@ def _path(given: object, info: ValidationInfo) -> Path:
     if not isinstance(given, str) or not given or "\0" in given:
         raise ValueError(f"{given!r} is no path")
     folder = (info.context or {}).get("folder", Path())
-    return Path(folder) / Path(given).expanduser()
+    try:
+        return Path(folder) / Path(given).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{given!r}: this machine has no such user") from error
 
 
 def _path_or_none(given: object, info: ValidationInfo) -> Path | None:
@@ -274,14 +278,21 @@ def load(file: Path) -> EdgeSettings:
 
 
 def _refusal(file: Path, error: ValidationError) -> ConfigError:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    first = error.errors(include_url=False, include_context=False)[0]
     place = [step for step in first["loc"] if isinstance(step, str)]
     key = ".".join(str(step) for step in first["loc"]) or "(whole file)"
     if first["type"] == "extra_forbidden":
         known = ", ".join(_table(place[:-1]).model_fields)
         return ConfigError(str(file), key, "is no setting", f"one of: {known}")
     why = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] not in ("missing", "value_error"):
+        why = f"{_echo(first['input'])}: {why}"
     return ConfigError(str(file), key, why, _instead(place))
+
+
+def _echo(given: object) -> str:
+    told = repr(given)
+    return told if len(told) <= ECHO_CHARS_MAX else f"{told[:ECHO_CHARS_MAX]}…"
 
 
 def _table(place: list[str]) -> type[_Table]:

@@ -168,12 +168,15 @@ class _Sight(msgspec.Struct, frozen=True, gc=False):
     def live(self, severity: Severity) -> bool:
         """Whether a finding of this severity is recent enough to page."""
         pushed = self.seen.source is Source.PUSHED
-        if not pushed and not self.seen.time.known:
+        live_us = self.thresholds.live_for_s[severity] * SECOND_US
+        # By so much too late that the error of its clock could hide a stale one: its age is not known either.
+        ahead = self.at_us - self.now_us > live_us
+        if not pushed and (ahead or not self.seen.time.known):
             return False
         if pushed and self.seen.time.box_in_doubt:
             # Its age is not known, and it was told right after measuring: rather a page too many.
             return True
-        return self.now_us - self.at_us <= self.thresholds.live_for_s[severity] * SECOND_US
+        return self.now_us - self.at_us <= live_us
 
     @property
     def doubted(self) -> bool:
@@ -256,7 +259,9 @@ def _finding(
     wait = None
     if live:
         within_us = round(rule.confirm.within_s * SECOND_US)
-        wait = max(sight.at_us + within_us, sight.now_us + UNCONFIRMED_GRACE_S * SECOND_US)
+        # By a clock that runs ahead it was measured after it came: nobody waits until that clock is right.
+        measured_us = min(sight.at_us, sight.now_us)
+        wait = max(measured_us + within_us, sight.now_us + UNCONFIRMED_GRACE_S * SECOND_US)
     return Finding(rule, value, live, False, None, live, wait_until_us=wait)
 
 

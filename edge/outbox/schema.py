@@ -83,7 +83,11 @@ def connect(path: Path | None) -> sqlite3.Connection:
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
     """Open beside a running agent, to look only. Raises StoreError."""
-    if not path.exists():
+    try:
+        found = path.exists()
+    except OSError as error:  # a name that is too long, a folder that lets nobody in
+        raise StoreError(f"{path}: {error.strerror}", retry=False) from error
+    if not found:
         raise StoreError(f"{path}: there is no outbox; has the agent ever run?", retry=False)
     with translated():
         return sqlite3.connect(

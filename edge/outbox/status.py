@@ -32,6 +32,9 @@ def read_status(path: Path, limits: OutboxLimits | None = None) -> OutboxStatus:
     try:
         with translated():
             return read(db, limits or OutboxLimits())
+    except StoreError as fault:
+        # Who asks has written down where it is, and perhaps wrongly.
+        raise StoreError(f"{path}: {fault}", retry=fault.retry) from fault
     finally:
         db.close()
 

@@ -1,6 +1,7 @@
 """Envelopes: one readable header line and a body of numbered observations. Poison in the body still has a sender and numbers."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -178,7 +179,7 @@ class Positions:
         """Raises EnvelopeError as `decode_envelope` does."""
         header, plain = _open(payload)
         try:
-            self._raw = _decode_raw_body(plain).observations
+            self._raw = _apart(plain)
         except _UNDECODABLE as error:
             raise EnvelopeError(f"body: {error}", header) from error
         _check_count(header, self._raw)
@@ -220,10 +221,24 @@ def _read(plain: bytes) -> Sequence[Observation | Unreadable]:
     try:
         return [_judged(observation) for observation in _decode_body(plain).observations]
     except _UNDECODABLE:
-        return [_read_one(raw) for raw in _decode_raw_body(plain).observations]
+        return [_read_one(raw) for raw in _apart(plain)]
 
 
-def _read_one(raw: msgspec.Raw) -> Observation | Unreadable:
+def _apart(plain: bytes) -> Sequence[bytes | msgspec.Raw]:
+    """The body's observations, each as its own JSON. Raises one of _UNDECODABLE."""
+    try:
+        return _decode_raw_body(plain).observations
+    except _UNDECODABLE as error:
+        # Half of a surrogate pair, NaN, a number out of range: other programs write them as JSON, and read them. Taken apart
+        # by such a one, whoever holds them can't be read, and the others can.
+        try:
+            told = json.loads(plain)
+            return [json.dumps(seen).encode() for seen in told["observations"]]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise error from None
+
+
+def _read_one(raw: bytes | msgspec.Raw) -> Observation | Unreadable:
     try:
         return _judged(_decode_observation(raw))
     except _UNDECODABLE as error:

@@ -9,6 +9,7 @@ from msgspec import Meta
 from gateway.model.observation import SPAN_S_MAX
 
 STATUS = "vitalgate.status/1"
+STATUS_BYTES_MAX = 256_000  # 200 devices with a trouble each take about a third
 
 
 class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 
 from sqlalchemy import Connection, RowMapping, exists, insert, select, update
 
-from cloud_ingest.rules.judge import Cause, Finding, micros
+from cloud_ingest.rules.judge import SECOND_US, Cause, Finding, micros
 from cloud_ingest.rules.thresholds import Rule, Thresholds
 from cloud_ingest.rules.worktime import answer_by
 from cloud_ingest.stores.records.schema import alert_events, alerts, due, flags
@@ -119,17 +119,26 @@ def raise_alert(connection: Connection, desk: Desk, order: Order) -> str:
     if held is None:
         return _open(connection, desk, order)
     state = AlertState(held["state"])
-    if order.live and held["how"] == LATE:
+    if order.live and (held["how"] == LATE or _is_long_seen(desk, order, held)):
         if may_follow(state, AlertState.OPEN):
             _reopen(connection, desk, order, held["id"])
             return held["id"]
-        # Somebody has seen the stale finding; nobody has seen this one.
+        # Somebody has seen the stale finding, or those of another day; nobody has seen this one.
         end(connection, desk, held["id"], SYSTEM, order.key)
         return _open(connection, desk, order)
     values = {"last_key": order.key, "readings": held["readings"] + 1}
     connection.execute(update(alerts).where(alerts.c.id == held["id"]).values(values))
     tell(connection, desk, held["id"], "joined", key=order.key)
     return held["id"]
+
+
+def _is_long_seen(desk: Desk, order: Order, held: RowMapping) -> bool:
+    """Whether it was acknowledged for so long that whatever is live now was measured since.
+
+    What nobody ended would else keep every later finding of its condition from everybody.
+    """
+    seen_us, live_s = held["acknowledged_us"], desk.thresholds.live_for_s[order.severity]
+    return seen_us is not None and desk.now_us - seen_us > live_s * SECOND_US
 
 
 def end(connection: Connection, desk: Desk, alert: str, who: str, key: str | None = None) -> None:

@@ -78,11 +78,10 @@ def arrive(tenant: str, delivery: Delivery) -> Arrival:
     except ValueError as error:
         return Stray(came, None, _short(f"{error}"))
     if branch.tenant != tenant or leaf is not Up.OBSERVATIONS:
-        return Stray(
-            came,
-            branch,
-            f"{leaf.value} of tenant {branch.tenant!r}; these records are {tenant!r}'s",
-        )
+        why = f"no {leaf.value} that can be read, in {len(payload)} bytes"
+        if branch.tenant != tenant:
+            why = f"{leaf.value} of tenant {branch.tenant!r}; these records are {tenant!r}'s"
+        return Stray(came, branch, why)
     try:
         envelope = decode_envelope(payload)
     except EnvelopeError as error:

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, delete, select, update
 
 from cloud_ingest.live import News
-from cloud_ingest.rules.judge import second_reading_came
+from cloud_ingest.rules.judge import SECOND_US, second_reading_came
 from cloud_ingest.rules.state import StateError
 from cloud_ingest.rules.thresholds import Rule
 from cloud_ingest.stores.records.alerts import (
@@ -125,10 +125,20 @@ def _unconfirmed(connection: Connection, desk: Desk, task: RowMapping) -> list[s
                 flag["key"],
                 flag["measured_us"],
                 shown=flag["shown"],
-                live=flag["how"] == LIVE and not called,
+                live=flag["how"] == LIVE and not called and _is_recent(desk, rule, task),
             )
             changed.append(raise_alert(connection, desk, order))
     return changed
+
+
+def _is_recent(desk: Desk, rule: Rule, task: RowMapping) -> bool:
+    """Whether what waited may still page: no ingester may have run when it was due, and by now it is the middle of the night.
+
+    Counted from when it began to wait, and not from its measurement: the box may have doubted its clock.
+    """
+    within_s = rule.confirm.within_s if rule.confirm else 0
+    waited_us = desk.now_us - task["at_us"] + round(within_s * SECOND_US)
+    return waited_us <= desk.thresholds.live_for_s[rule.severity] * SECOND_US
 
 
 def _answered(connection: Connection, patient: str, rule: Rule, flag: RowMapping) -> bool:

@@ -4,7 +4,7 @@ It speaks to the driver directly where there is a row an observation, and throug
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, Engine
 
@@ -88,7 +88,9 @@ class Ingester:
 
         A failure on data halves the batch, down to the reading that is at fault, which is parked.
         """
-        return self._attempt([arrive(self._tenant, delivery) for delivery in deliveries], desk)
+        # What waited while the store was away is as old as it is: judged as of when it came, it would page in the night.
+        as_of_now = [replace(one, received=max(one.received, desk.now)) for one in deliveries]
+        return self._attempt([arrive(self._tenant, delivery) for delivery in as_of_now], desk)
 
     def close(self) -> None:
         """Let go of the store."""

@@ -79,6 +79,8 @@ class Listing:
         self._lock = Lock()
         self._read_to = 0  # the journal's id up to which `places` is complete
         self._looked_at = -SNAPSHOT_S
+        # A box may tell of a kind that this program has yet to learn: it is stored and projected like any other.
+        self._kinds = set(KINDS)
         self._decoded: dict[int, tuple[bytes, JournalRow]] = {}
         # "" is a temporary file that is gone when it is closed: memory stays bounded.
         self._index = sqlite3.connect("", check_same_thread=False, isolation_level=None)
@@ -121,13 +123,14 @@ class Listing:
                 ),
             )
             self._index.execute("commit")
+            self._kinds.update(seen.kind for row in rows for seen in row.observations if seen)
             self._read_to = rows[-1].id
 
     def _look_at_series(self) -> None:
         self._index.execute("begin")
         try:
             self._index.execute("delete from points")
-            for kind in KINDS:
+            for kind in sorted(self._kinds):
                 self._index.executemany(
                     "insert or replace into points values (?, ?, ?, ?, ?, ?)",
                     (

@@ -14,12 +14,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from cloud_ingest.stores.records.migrations.upgrade import is_known, is_newest, upgrade
+from cloud_ingest.stores.records.migrations.upgrade import (
+    is_foreign,
+    is_known,
+    is_newest,
+    upgrade,
+)
 from cloud_ingest.stores.records.schema import meta
 from gateway.runtime.clock import random_hex
 from gateway.runtime.errors import ConfigError, StoreError
 
 STORE_ID_BITS = 64
+RECORDS = "records"  # what an error calls the file once it is open
 BUSY_S = 30.0  # how long a writer waits for another's transaction
 # measured.md I: both halve what a claimed key costs; a larger cache is slower.
 WAL_CHECKPOINT_PAGES = 20_000
@@ -45,10 +51,15 @@ def open_store(path: Path, tenant: str, *, sole_ingester: bool) -> Opened:
             # Made before SQLite does, so that it is never readable by others.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             engine = _engine(path)
-            known = _upgrade(engine)
+            known = _upgrade(engine, path)
             held = _identify(engine, tenant) if known else {}
         _check(path, tenant, held, known=known)
         return Opened(engine, held["store"], lock)
+    except StoreError as fault:
+        release(lock)
+        # Who opens it has written down where it is, and perhaps wrongly.
+        told = str(fault).replace(f"{RECORDS}:", f"{path}:", 1)
+        raise StoreError(told, retry=fault.retry) from fault
     except BaseException:
         release(lock)
         raise
@@ -140,7 +151,7 @@ def _of_data(error: sqlite3.Error) -> bool:
 def _store_error(error: sqlite3.Error) -> StoreError:
     # Busy, full, I/O: the same transaction may succeed later. A damaged file or a bug in SQL won't.
     retry = isinstance(error, sqlite3.OperationalError)
-    return StoreError(f"records: {error}", retry=retry)
+    return StoreError(f"{RECORDS}: {error}", retry=retry)
 
 
 def _engine(path: Path) -> Engine:
@@ -169,8 +180,8 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
-def _upgrade(engine: Engine) -> bool:
-    """False for a schema that this program does not know: nothing is done to it."""
+def _upgrade(engine: Engine, path: Path) -> bool:
+    """False for a schema that this program does not know: nothing is done to it. Raises ConfigError for another program's file."""
     with reading(engine) as connection:
         if is_newest(connection):
             return True
@@ -180,6 +191,13 @@ def _upgrade(engine: Engine) -> bool:
             return True
         if not is_known(connection):
             return False
+        if is_foreign(connection):
+            raise ConfigError(
+                str(path),
+                "data_dir",
+                "is a database, but none of ours: its tables are another program's",
+                "another data_dir, or move that file away",
+            )
         upgrade(connection)
     return True
 

@@ -6,7 +6,17 @@ Queries only; the time series itself is the projection's.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from cloud_ingest.stores.records.journal import JournalRow, check
 from cloud_ingest.stores.records.open import reading, writing
@@ -158,15 +168,16 @@ class Tail:
         *,
         repointed: Sequence[Repoint],
         unwritten: Sequence[Unwritten],
-        written: Sequence[str],
+        written: Sequence[tuple[int, int]],
     ) -> None:
-        """Note what the series holds now, in one transaction. `until` lower than the mark (a replay) leaves the mark."""
+        """Note what the series holds now, in one transaction; `written` are places (journal row, position). `until` lower than the mark (a replay) leaves the mark."""
         with writing(self._engine) as connection:
             for start in range(0, len(repointed), KEYS_MAX):
                 ids = [at.id for at in repointed[start : start + KEYS_MAX]]
                 connection.execute(delete(repoints).where(repoints.c.id.in_(ids)))
             if connection.scalar(_REFUSED):
-                self._forget(connection, [*written, *(at.key for at in unwritten)])
+                self._forget(connection, [at.key for at in unwritten])
+                self._forget_places(connection, written)
             rows = {
                 at.key: {
                     "key": at.key,
@@ -211,6 +222,13 @@ class Tail:
         for start in range(0, len(keys), KEYS_MAX):
             part = keys[start : start + KEYS_MAX]
             connection.execute(delete(unprojected).where(unprojected.c.key.in_(part)))
+
+    def _forget_places(self, connection: Connection, places: Sequence[tuple[int, int]]) -> None:
+        # By its place: under the same key another value may be in the series, and this one not.
+        place = tuple_(unprojected.c.journal, unprojected.c.position)
+        for start in range(0, len(places), KEYS_MAX):
+            part = places[start : start + KEYS_MAX]
+            connection.execute(delete(unprojected).where(place.in_(part)))
 
     def _set_mark(self, connection: Connection, mark: int) -> None:
         connection.execute(

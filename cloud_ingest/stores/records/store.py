@@ -25,9 +25,8 @@ from cloud_ingest.stores.records.setaside import UNJUDGED
 from cloud_ingest.stores.records.types import Binding, Bound, Delivery, Patient, Unassigned, Verdict
 from gateway.runtime.clock import Clock
 from gateway.wire.receipts import Answer, Question
-from gateway.wire.status import Status
+from gateway.wire.status import STATUS_BYTES_MAX, Status
 
-STATUS_BYTES_MAX = 256_000
 UNASSIGNED_MAX = 500  # shown at once
 
 # Each box says how it is once a minute: made once.

@@ -137,6 +137,16 @@ async def test_a_point_that_is_gone_shows_as_gone(site: Site) -> None:
     assert after[told["first"]]["series"] is not None
 
 
+async def test_a_kind_that_this_program_does_not_know_is_found_in_the_time_series(
+    site: Site,
+) -> None:
+    part = {"value": w.Part(unit="1", value="7")}
+    site.ward.send(w.observation("meter-1", "lactate", part, w.NOW))
+    site.ward.project()
+    (reading,) = await site.readings()
+    assert reading["series"]["fields"]["value"] == 7.0
+
+
 async def test_a_reading_known_to_the_time_series_alone_is_listed(site: Site) -> None:
     ghost = Point(
         "glucose",

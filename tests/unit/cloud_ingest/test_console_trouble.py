@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cloud_ingest.console.access import new_link
+from cloud_ingest.stores.records import views
 from tests.unit.cloud_ingest import console_ward as w
 from tests.unit.cloud_ingest.console_site import Site, enter
 
@@ -70,6 +72,26 @@ async def test_a_box_that_says_nothing_for_a_quarter_of_an_hour_is_away(empty: S
     assert "away" not in (await empty.text("/fragments/work"))
     empty.ward.clock.advance(901)
     assert "box yulin-3 away since 10:36" in await empty.text("/fragments/work")
+
+
+async def test_a_fresh_crisis_stands_above_whatever_was_left_lying(
+    empty: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "ALERTS_MAX", 2)
+    for number in range(3):
+        empty.ward.person(f"Late {number}", "1954-05-02", "", f"meter-{number}")
+        stale = w.NOW - timedelta(days=1)
+        empty.ward.send(
+            w.observation(
+                f"meter-{number}", "glucose", w.glucose("45"), stale, source=w.Source.MEMORY
+            )
+        )
+    empty.ward.at(w.NOW + timedelta(days=5))  # each of them is overdue
+    empty.ward.person("Fresh", "1954-05-02", "", "meter-9")
+    now = empty.ward.clock.now()
+    empty.ward.send(w.observation("meter-9", "glucose", w.glucose("44"), now))
+    await empty.client.get(new_link(empty.ward.records, empty.ward.clock, "127.0.0.1", 8470))
+    assert "44 mg/dL" in await empty.text()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from cloud_ingest.stores.records import due as clockwork
 from cloud_ingest.stores.records.alerts import DOUBTED
 from cloud_ingest.stores.records.schema import alert_events, alerts, due, flags
+from gateway.model.observation import Source
 
 
 def told(kit):
@@ -68,6 +69,14 @@ def test_a_late_finding_waits_for_working_hours_and_pages_nobody(kit):
     assert by == datetime(2026, 3, 16, 12, tzinfo=UTC)  # Monday; the kit's zone is UTC
 
 
+def test_a_reading_that_waited_while_the_store_was_away_pages_nobody(kit):
+    kit.wearer(kit.meter)
+    came = kit.delivery(kit.payload(1, kit.glucose("45")))
+    kit.clock.advance(9 * 3_600)
+    kit.records.ingest([came])
+    assert told(kit) == [("GLU-L2", "late", "late", "high")]
+
+
 def test_a_live_finding_turns_a_late_one_into_an_open_one(kit):
     kit.wearer(kit.meter)
     kit.send(1, kit.glucose("45", 181))
@@ -97,6 +106,22 @@ def test_an_acknowledged_live_alert_stays_acknowledged(kit):
     kit.records.acknowledge(kit.rows(alerts)[0]["id"], "dr. lin")
     kit.send(2, kit.glucose("44", 1))
     assert told(kit) == [("GLU-L2", "acknowledged", "live", "high")]
+
+
+@pytest.mark.parametrize(
+    ("after_min", "states"), [(120, ["acknowledged"]), (121, ["resolved", "open"])]
+)
+def test_what_is_measured_long_after_an_acknowledgement_pages(kit, after_min, states):
+    kit.wearer(kit.meter)
+    kit.send(1, kit.glucose("45", 5))
+    kit.records.acknowledge(kit.rows(alerts)[0]["id"], "dr. lin")
+    kit.clock.advance(after_min * 60)
+    kit.send(2, kit.glucose("44", -after_min))
+    assert [state for _, state, _, _ in told(kit)] == states
+    # A stale one wakes nobody, however long ago the acknowledgement was.
+    kit.clock.advance(9 * 3_600)
+    kit.send(3, kit.glucose("43", -after_min - 1, source=Source.MEMORY))
+    assert [state for _, state, _, _ in told(kit)] == states
 
 
 def test_a_resolved_alert_is_followed_by_a_new_one(kit):
@@ -134,6 +159,16 @@ def test_a_first_reading_without_a_second_is_raised_one_level_lower(kit):
     assert alert["key"] == seen.key
     assert "no second reading within 10 min" in alert["why"]
     assert later(kit, 60) == []
+
+
+@pytest.mark.parametrize(("away_min", "state"), [(120, "open"), (121, "late"), (540, "late")])
+def test_a_first_reading_that_waited_while_nobody_was_there_to_raise_it_pages_nobody(
+    kit, away_min, state
+):
+    kit.wearer(kit.cuff)
+    kit.send(1, kit.bp(192, 124))
+    later(kit, away_min)
+    assert [held for _, held, _, _ in told(kit)] == [state]
 
 
 @pytest.mark.parametrize(("second_ago", "raised"), [(8, False), (0.1, False), (9.5, True)])

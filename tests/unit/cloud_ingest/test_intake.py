@@ -12,7 +12,7 @@ from cloud_ingest import batching
 from cloud_ingest.stores.records.schema import boxes, journal, keys, parked
 from gateway.wire.envelope import WIRE_BYTES_MAX
 from gateway.wire.receipts import Question, encode
-from gateway.wire.status import Status, encode_status
+from gateway.wire.status import STATUS_BYTES_MAX, Status, encode_status
 from gateway.wire.topics import Up
 from tests.unit.cloud_ingest.intake_scene import PATIENCE_S, Scene, free_port, wait_until
 
@@ -179,6 +179,20 @@ def test_a_box_that_tells_of_itself_is_noted(scene: Scene) -> None:
     box.say(payload, Up.STATUS)
     wait_until(lambda: any(row["status"] == payload for row in scene.kit.rows(boxes)))
     assert any(news.topic == "box" for news in scene.news)
+
+
+def test_a_status_too_large_to_keep_is_parked_and_stops_nothing(scene: Scene) -> None:
+    scene.intake()
+    box = scene.box()
+    version = "x" * STATUS_BYTES_MAX
+    told = encode_status(Status(agent="box-1", online=True, at="now", version=version))
+    assert STATUS_BYTES_MAX < len(told) < WIRE_BYTES_MAX
+    box.say(told, Up.STATUS)
+    name = box.say(scene.kit.payload(1, scene.kit.bp(120, 80)))
+    wait_until(lambda: scene.bugs or box.receipts)
+    assert (scene.bugs, box.receipted()) == ([], [name])
+    (row,) = scene.kit.rows(parked)
+    assert row["why"] == f"no status that can be read, in {len(told)} bytes"
 
 
 def test_a_full_inbox_stops_the_reading_and_loses_nothing(

@@ -46,6 +46,12 @@ def test_a_part_that_calls_itself_key_does_not_take_the_identitys_place(make) ->
     assert render(seen, FATE).fields["key"] == seen.key
 
 
+def test_a_part_that_calls_itself_beyond_spoils_no_later_lo(make) -> None:
+    parts = {"value": Part(unit="mg/dL", value="99"), "value_beyond": Part(unit="1", value="3")}
+    with pytest.raises(UnrenderableError, match="'value_beyond'"):
+        render(make.observation("glucose", parts, device="d"), FATE)
+
+
 def test_a_line_has_its_separators_escaped() -> None:
     point = Point("a b,c", "s=1 ,", "d,1", 5, {"f =,": 1.0, "key": 'q"\\', "time_known": False})
     assert refusal(point) is None

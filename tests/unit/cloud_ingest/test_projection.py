@@ -212,6 +212,18 @@ def test_a_refusal_is_forgotten_once_the_point_is_taken(scene: Scene) -> None:
     assert systolics(scene.points()) == [180.0]
 
 
+def test_a_refusal_stays_though_another_value_of_the_same_key_is_taken(scene: Scene) -> None:
+    kit = scene.kit
+    scene.series.refuses = 180.0
+    refused = kit.bp(180, 80, 10)
+    kit.send(1, refused)
+    projecting = scene.catch_up()
+    kit.send(2, kit.bp(121, 80, 10, key=refused.key))
+    scene.catch_up(projecting)
+    assert systolics(scene.points()) == [121.0]
+    assert [(row["key"], row["journal"]) for row in kit.rows(unprojected)] == [(refused.key, 1)]
+
+
 def test_an_assigned_reading_moves_with_its_measurement_time(scene: Scene) -> None:
     kit = scene.kit
     seen = kit.bp(150, 90)

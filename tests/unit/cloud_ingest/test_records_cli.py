@@ -3,7 +3,8 @@
 import subprocess
 import sys
 import threading
-from datetime import datetime, timedelta
+import time
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -48,6 +49,14 @@ def test_a_patient_is_added_bound_listed_and_unbound(kit, record):
     assert kit.rows(bindings)[0]["to_us"] is not None
 
 
+def test_who_unbinds_for_a_time_gone_by_hears_what_stays(kit, record):
+    patient = kit.wearer(kit.cuff)
+    ended = record("patient", "unbind", patient, kit.cuff, "--at", "2026-01-02T03:04")
+    assert f"filed already stays {patient}'s" in ended.output
+    other = kit.wearer(kit.meter)
+    assert "filed already" not in record("patient", "unbind", other, kit.meter).output
+
+
 def test_waiting_readings_are_listed_and_assigned(kit, record):
     kit.send(1, kit.glucose("45", 3), kit.bp(120, 80, known=False, arrival="1"))
     waiting = record("reading", "unassigned").output
@@ -65,6 +74,27 @@ def test_waiting_readings_are_listed_and_assigned(kit, record):
     assert "1 alerts" in done.output
     bound = record("patient", "bind", patient, kit.cuff)
     assert "1 readings of it came before and wait" in bound.output
+
+
+def test_a_time_at_the_calendars_end_is_refused_and_where_it_stands_it_is_listed(
+    kit, record, monkeypatch
+):
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    patient = kit.records.add_patient("Ann Wu").id
+    for_ever = ("patient", "bind", patient, kit.cuff, "--to", "9999-12-31T23:59:59Z")
+    refused = record(*for_ever)
+    assert (refused.exit_code, "year 9999; readings are of 1678 to 2261" in refused.output) == (
+        2,
+        True,
+    )
+    assert kit.rows(bindings) == []
+
+    until = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    kit.records.bind(patient, kit.cuff, since=None, until=until)
+    assert "9999-12-31 23:59:59 +0000" in record("patient", "list").output
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_empty_lists_say_so(record):
@@ -144,6 +174,15 @@ def test_readings_of_a_faulty_firmware_are_voided_once_a_person_agrees(kit, reco
     done = record.plain(*words, *why, "--yes")
     assert "voiding 1: 1 readings voided by dr. lin, 1 alerts ended" in done.output
     assert [row["key"] for row in kit.rows(voided)] == [bad.key]
+
+
+def test_what_is_voided_ends_at_the_moment_that_was_written(kit, record):
+    kit.wearer(kit.meter)
+    kit.send(1, kit.glucose("45", 3 - 0.7 / 60))  # at 07:02:00.700
+    words = ("void", "--device", kit.meter, "--reason", "x", "--from", "2026-03-14", "--dry-run")
+    before = record.plain(*words, "--to", "2026-03-14T07:02:00.600Z").output
+    behind = record.plain(*words, "--to", "2026-03-14T07:02:00.800Z").output
+    assert ("0 readings would" in before, "1 readings would" in behind) == (True, True)
 
 
 def test_a_voiding_that_names_no_device_is_refused(record):

@@ -1,6 +1,7 @@
 """The file: made private, upgraded, one ingester, one tenant; and that its migrations make the schema that the code speaks."""
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -85,6 +86,17 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     with pytest.raises(StoreError) as caught:
         Records.open(path, "demo", SystemClock(), default_thresholds(), sole_ingester=True)
     assert caught.value.retry is False
+    assert str(caught.value) == f"{path}: file is not a database"
+
+
+def test_another_programs_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "records.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    with pytest.raises(ConfigError, match="another program's"):
+        Records.open(path, "demo", SystemClock(), default_thresholds(), sole_ingester=True)
+    with sqlite3.connect(path) as other:
+        assert [name for (name,) in other.execute("SELECT name FROM sqlite_master")] == ["theirs"]
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

@@ -90,6 +90,12 @@ def test_the_second_is_waited_for_a_while_even_when_the_first_comes_late(make):
     assert told.findings[0].wait_until_us == micros(make.now) + 60 * SECOND_US
 
 
+def test_a_clock_that_runs_ahead_keeps_nobody_waiting(make):
+    for ahead_min in (1, 90, 525_600):
+        (told,) = run(make, make.bp(192, 124, -ahead_min))
+        assert told.findings[0].wait_until_us == micros(make.now) + 600 * SECOND_US
+
+
 @pytest.mark.parametrize(
     ("apart_min", "confirmed"),
     [(0.5, False), (0.99, False), (1, True), (5, True), (10, True), (10.01, False), (30, False)],
@@ -161,6 +167,16 @@ def test_a_finding_is_live_for_two_hours(make, ago_min, live):
     (told,) = run(make, make.glucose("45", ago_min))
     assert told.findings[0].live is live
     assert told.findings[0].alert_live is live
+
+
+def test_a_time_that_has_yet_to_come_is_an_unknown_one(make):
+    for ahead_min, source, live in (
+        (120, "memory", True),
+        (121, "memory", False),
+        (9e5, "pushed", True),
+    ):
+        (told,) = run(make, make.glucose("45", -ahead_min, source=Source(source)))
+        assert told.findings[0].live is live
 
 
 def test_late_readings_wait_for_no_second(make):

@@ -48,6 +48,11 @@ def test_a_data_folder_that_others_can_enter_is_closed_to_them(tmp_path: Path) -
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
+def test_a_home_of_nobody_is_named(tmp_path: Path) -> None:
+    told = refused(tmp_path, 'tenant = "demo"\ndata_dir = "~no-such-user/d"\n')
+    assert (told.key, "~no-such-user/d" in told.why) == ("data_dir", True)
+
+
 def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     assert refused(tmp_path, LEAST).key == "data_dir"

@@ -123,6 +123,8 @@ def refused(folder: Path, text: str | bytes) -> ConfigError:
         ('low = "40"', "low = 40", "ranges.systolic.low"),
         ('low = "40"', 'low = "NaN"', "ranges.systolic.low"),
         ('low = "40"', 'low = "300"', "ranges.systolic"),
+        ('high = "300"', f'high = "{"9" * 99}"', "ranges.systolic.high"),
+        ('high = "300"', 'high = "1E60"', "ranges.systolic.high"),
         ("systolic = {", "sistolic = {", "(file)"),
         ('high = "300", unit = "mmHg"', 'high = "300", unit = "psi"', "(file)"),
         ('model = "UA-651BLE"', 'model = ""', "model"),

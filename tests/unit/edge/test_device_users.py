@@ -57,6 +57,7 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> No
         ('[1]\ncode = "4821"\n', "1.code"),
         ("[1]\ncode = true\n", "1.code"),
         ("[1]\n", "1.code"),
+        (f"a = {'[' * 9_000}", "(whole file)"),
         ("[255]\ncode = 4821\n", "255"),
         ("['anna.b']\ncode = 4821\n", "anna.b"),
         ("1 = 4821\n", "1"),

@@ -303,6 +303,11 @@ def test_the_file_is_for_its_owner_alone(path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_a_name_that_no_folder_can_have_is_told_with_its_reason(path: Path) -> None:
+    with pytest.raises(StoreError, match="too long"):
+        read_status(path.with_name("x" * 300))
+
+
 def test_status_is_read_beside_a_running_agent_and_nothing_is_made_for_it(
     path: Path, fill: Callable[[int], str]
 ) -> None:

@@ -127,6 +127,25 @@ def test_what_is_wrong_is_named_with_its_key_and_what_to_write_instead(
     assert told.why
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("[mqtt]\nport = 70000", "70000: Input should be less than or equal to 65535"),
+        ("[mqtt]\nport = nan", "nan: Input should be a valid integer"),
+        ('[[device]]\nprofile = "a/b"\nport = "p"\nevery_s = 4', "4: Input should be greater"),
+        (f'device = "{"x" * 500}"', f"'{'x' * 79}…: Input should be a valid tuple"),
+    ],
+)
+def test_a_wrong_value_is_told_beside_its_limit(write: Write, line: str, told: str) -> None:
+    error = refused(write(f'agent = "b"\ntenant = "t"\ndata_dir = "d"\n{line}\n'))
+    assert error.why.startswith(told)
+
+
+def test_a_home_of_nobody_is_named(write: Write) -> None:
+    error = refused(write('agent = "b"\ntenant = "t"\ndata_dir = "~no-such-user/d"\n'))
+    assert (error.key, "~no-such-user/d" in error.why) == ("data_dir", True)
+
+
 def test_two_devices_at_one_place_are_named(write: Write) -> None:
     told = refused(write(WHOLE.replace('port = "/dev/ttyUSB0"', 'address = "AA:BB:CC:DD:EE:FF"')))
 

@@ -16,6 +16,7 @@ def test_each_position_is_what_the_whole_says(count: int) -> None:
     if count > 2:
         told[7]["key"] = "no key"
         told[9] = 12
+        told[11]["slot"] = "\ud83d"
     sealed = assemble("box-1", "0" * 16, 5, [json.dumps(one).encode() for one in told])
     whole = decode_envelope(sealed).observations
     positions = Positions(sealed)

@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 
 def _config() -> Config:
@@ -37,6 +37,12 @@ def is_known(connection: Connection) -> bool:
     current = MigrationContext.configure(connection).get_current_revision()
     _, known = _revisions()
     return current is None or current in known
+
+
+def is_foreign(connection: Connection) -> bool:
+    """Whether somebody else's tables stand there, and none of our schemas."""
+    revision = MigrationContext.configure(connection).get_current_revision()
+    return revision is None and bool(inspect(connection).get_table_names())
 
 
 def upgrade(connection: Connection) -> None:
