@@ -166,15 +166,18 @@ def running(settings: Settings) -> Running | None:
 
 async def _keep_time(held: Stores, live: Live, clock: Clock, stop: asyncio.Event) -> None:
     """What a clock triggers: findings that were never confirmed, alerts that nobody answered."""
-    trouble = ""
+    told, trouble = log.get("due"), ""
     while not stop.is_set():
         try:
-            for news in await asyncio.to_thread(held.records.act_on_due, clock.now()):
+            acted = await asyncio.to_thread(held.records.act_on_due, clock.now())
+            for news in acted.news:
                 live.tell(news)
-            trouble = ""
+            if acted.why not in {"", trouble}:
+                told.error("due.not_acted_on", rows=acted.left, why=acted.why)
+            trouble = acted.why
         except StoreError as fault:
             if str(fault) != trouble:
-                log.get("due").error("store.away", why=str(fault))
+                told.error("store.away", why=str(fault))
             trouble = str(fault)
         await _wait(stop, TICK_S)
 

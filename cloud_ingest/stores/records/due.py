@@ -1,5 +1,7 @@
 """What a clock or a person does to alerts: unconfirmed findings, missing answers, acknowledging, resolving. Each in its own transaction."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, delete, select, update
 
 from cloud_ingest.live import News
@@ -24,31 +26,57 @@ from cloud_ingest.stores.records.setaside import UNJUDGED, ask_to_mend
 from cloud_ingest.stores.records.subjects import load_states
 from cloud_ingest.stores.records.txn import cursor_of
 from gateway.model.alert import AlertState, may_follow
+from gateway.runtime.errors import StoreError
 
 DUE_MAX = 200  # rows acted on in one call; the rest wait for the next
+STUCK_MAX = 10 * DUE_MAX  # rows that can't be acted on, beyond which nobody looks in one call
 
 # Looked for each second: made once.
 _WAITING = (
     select(due.c.id)
-    .where(due.c.at_us <= bindparam("now_us"), due.c.what != UNJUDGED)
+    .where(
+        due.c.at_us <= bindparam("now_us"),
+        due.c.what != UNJUDGED,
+        due.c.id.not_in(bindparam("stuck", expanding=True)),
+    )
     .order_by(due.c.at_us)
     .limit(bindparam("most"))
 )
 
 
-def act_on_due(engine: Engine, desk: Desk) -> list[News]:
-    """Look at what is due by now, each row again under the lock. News of the alerts that changed."""
-    with reading(engine) as connection:
-        ids = connection.execute(_WAITING, {"now_us": desk.now_us, "most": DUE_MAX}).scalars().all()
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """News of the alerts that changed; how many rows could not be acted on, and why the last of them."""
+
+    news: tuple[News, ...] = ()
+    left: int = 0
+    why: str = ""
+
+
+def act_on_due(engine: Engine, desk: Desk) -> Acted:
+    """Look at what is due by now, each row again under the lock. What can't be acted on stays due, and holds up no other."""
     changed: list[str] = []
-    for row in ids:
-        try:
-            with writing(engine) as connection:
-                changed += _act(connection, desk, row)
-        except StateError as fault:  # it stays due, and is acted on once that is mended
-            with writing(engine) as connection:
-                ask_to_mend(cursor_of(connection), fault.subject, desk.now_us)
-    return [News("alert", tuple(changed))] if changed else []
+    stuck: dict[int, str] = {}
+    while len(stuck) < STUCK_MAX:
+        asked = {"now_us": desk.now_us, "most": DUE_MAX, "stuck": list(stuck)}
+        with reading(engine) as connection:
+            ids = connection.execute(_WAITING, asked).scalars().all()
+        for row in ids:
+            try:
+                with writing(engine) as connection:
+                    changed += _act(connection, desk, row)
+            except StateError as fault:  # acted on once that is mended
+                stuck[row] = str(fault)
+                with writing(engine) as connection:
+                    ask_to_mend(cursor_of(connection), fault.subject, desk.now_us)
+            except (StoreError, MemoryError):
+                raise
+            except Exception as fault:  # noqa: BLE001 as in `assess`: what the rules raise is that row's fault
+                stuck[row] = f"{type(fault).__name__}: {fault}"
+        if len(ids) < DUE_MAX or not stuck.keys() >= set(ids):
+            break
+    news = (News("alert", tuple(changed)),) if changed else ()
+    return Acted(news, len(stuck), next(reversed(stuck.values()), ""))
 
 
 def acknowledge(engine: Engine, desk: Desk, alert: str, who: str) -> bool:

@@ -95,7 +95,7 @@ class Records:
             connection.execute(_NOTE_STATUS, told)
         return News("box", (agent,))
 
-    def act_on_due(self, now: datetime) -> list[News]:
+    def act_on_due(self, now: datetime) -> due.Acted:
         """Do what a clock triggers: unconfirmed findings, unanswered alerts. At most DUE_MAX rows a call."""
         return due.act_on_due(self.engine, Desk(self.thresholds, self._zone, now))
 

@@ -122,7 +122,7 @@ async def test_an_unconfirmed_alert_is_measured_by_the_rule_it_came_of(
     seen = w.observation("cuff-1", "blood_pressure", w.pressure(192, 124), w.NOW)
     ward.send(replace(seen, time=replace(seen.time, early_s=1.5 * HOUR_S)))
     ward.clock.advance(660)
-    assert ward.records.act_on_due(ward.clock.now())
+    assert ward.records.act_on_due(ward.clock.now()).news
 
     for text in await said(ward, tmp_path):
         assert "no second reading" in text

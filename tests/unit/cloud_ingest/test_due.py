@@ -1,6 +1,7 @@
 """Alerts: one for each patient and condition, live or late, what a clock and what a person does to them."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def story(kit):
 
 def later(kit, minutes):
     kit.clock.advance(minutes * 60)
-    return kit.records.act_on_due(kit.clock.now())
+    return list(kit.records.act_on_due(kit.clock.now()).news)
 
 
 def test_a_low_glucose_opens_one_alert_at_once(kit):
@@ -257,6 +258,33 @@ def test_due_rows_are_acted_on_a_batch_at_a_time(kit, monkeypatch):
     assert len(told(kit)) == 2
     later(kit, 0)
     assert len(told(kit)) == 3
+
+
+@pytest.mark.parametrize("held_up", [1, 4])
+def test_what_cant_be_acted_on_holds_up_nobody_and_is_acted_on_when_it_can(
+    kit, monkeypatch, held_up
+):
+    monkeypatch.setattr(clockwork, "DUE_MAX", 2)
+    patients = [kit.records.add_patient(f"P{n}").id for n in range(held_up + 1)]
+    for n, patient in enumerate(patients):
+        kit.records.bind(patient, f"{n:020x}", since=None)
+        kit.send(1, kit.bp(192, 124, device=f"{n:020x}"), agent=f"box-{n}")
+        kit.clock.advance(1)
+    raise_alert = clockwork.raise_alert
+
+    def fussy(connection: object, desk: object, order: Any) -> str:  # noqa: ANN401 handed on
+        if order.patient != patients[-1]:
+            raise ArithmeticError("a bug in a rule")
+        return raise_alert(connection, desk, order)
+
+    monkeypatch.setattr(clockwork, "raise_alert", fussy)
+    kit.clock.advance(11 * 60)
+    acted = kit.records.act_on_due(kit.clock.now())
+    assert [row["patient"] for row in kit.rows(alerts)] == [patients[-1]]
+    assert (acted.left, acted.why) == (held_up, "ArithmeticError: a bug in a rule")
+    monkeypatch.undo()
+    later(kit, 0)
+    assert {row["patient"] for row in kit.rows(alerts)} == set(patients)
 
 
 def test_a_reading_that_its_meter_doubts_makes_work_and_pages_nobody(kit):
