@@ -228,9 +228,11 @@ def _carried_on(
             # Set by a person since; and whether ours had come through before, nobody knows.
             ended += (ran, replace(last, written=False))
             return ended, replace(now, since_s=stepped_after_s)
-        if memory.wrote:
-            # It may have come through, and another box have undone it; of a deaf device hardly.
-            ended.append(replace(last, ours_s=last.first_s) if memory.deaf else last)
+        if not memory.deaf:
+            # It may have come through, also where the visit broke off later, and another box have undone it.
+            ended.append(last)
+        elif memory.wrote:
+            ended.append(replace(last, ours_s=last.first_s))  # of a deaf device hardly
         last = replace(ran, ours_s=None)
     if _agree(last, now, rule):
         return ended, _longer(last, now)

@@ -91,25 +91,26 @@ def test_a_heedless_device_that_a_person_sets_right_is_not_taken_for_one_that_ob
     assert moment.late_s > 90
 
 
-def set_by_two_boxes(apart_s: float) -> World:
+def set_by_two_boxes(apart_s: float, *, broken_off: bool) -> World:
     """We set its clock; before we come again it measures, and another box sets it, whose clock is that far ahead."""
     world = World(CUFF, apart_s)
-    world.visit()
+    world.visit(tells=0 if broken_off else None)
     for _ in range(3):
         world.now_s += 600
         world.measure()
         world.now_s += 1
         world.set_to(apart_s)
         world.now_s += 3
-        world.visit()
+        world.visit(tells=1 if broken_off else None)
     return world
 
 
+@pytest.mark.parametrize("broken_off", [False, True])
 @pytest.mark.parametrize("apart_s", [45.0, -45.0, 2 * 3_600.0, DAY_S, -DAY_S])
 def test_a_device_that_another_box_with_a_wrong_clock_sets_in_turn_is_dated_within_its_interval(
-    apart_s: float,
+    apart_s: float, *, broken_off: bool
 ) -> None:
-    world = set_by_two_boxes(apart_s)
+    world = set_by_two_boxes(apart_s, broken_off=broken_off)
 
     assert len(world.told) == 3
     for true_s, moment in world.told:
