@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cloud_ingest.console.trends import DAY_US, FUTURE_US, LIMITS, Trends, in_unit
+from cloud_ingest.console.trends import DAY_US, DRAWN_MAX, FUTURE_US, LIMITS, Trends, in_unit
 from cloud_ingest.console.values import converted, is_own, marks, own_glucose_unit, show, unit_name
 from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.ward import METERED
@@ -80,7 +80,8 @@ def build_chart(
         kind=kind,
         days=days,
         unit=unit_name(unit),
-        start=(first_us if days == 0 else now_us - reach_us) / 1e6,
+        # Where it holds no more than it can draw, it begins with what it draws: no gap that was none.
+        start=(first_us if days == 0 or len(points) >= DRAWN_MAX else now_us - reach_us) / 1e6,
         end=max(now_us, *(point.time_us for point in points)) / 1e6 if points else now_us / 1e6,
         band=(in_unit(band[0], unit), in_unit(band[1], unit)) if band else None,
         limits=[
