@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cloud_ingest.cli import record_app
 from cloud_ingest.stores.records.schema import bindings, keys, voided
+from gateway.wire.status import DeviceStatus, Status, encode_status
 
 
 @pytest.fixture
@@ -45,6 +46,20 @@ def test_a_patient_is_added_bound_listed_and_unbound(kit, record):
     ended = record("patient", "unbind", patient, kit.cuff)
     assert ended.exit_code == 0, ended.output
     assert kit.rows(bindings)[0]["to_us"] is not None
+
+
+def test_a_device_that_no_box_has_named_is_bound_and_told_to_be_compared(kit, record):
+    patient = record("patient", "add", "--name", "Ann Wu").output.strip()
+    told = DeviceStatus(device="c0" * 10, profile="aandd/ua-651ble")
+    status = Status(agent="box-1", online=True, at="", version="0", devices=[told])
+    kit.records.note_status("box-1", status, encode_status(status))
+
+    mistyped = record("patient", "bind", patient, "d0" * 10)
+    right = record("patient", "bind", patient, "c0" * 10)
+
+    assert (mistyped.exit_code, right.exit_code) == (0, 0)
+    assert "no box has named it yet" in mistyped.output
+    assert "no box has named it yet" not in right.output
 
 
 def test_waiting_readings_are_listed_and_assigned(kit, record):
