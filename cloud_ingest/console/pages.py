@@ -173,7 +173,8 @@ def fragments(desk: Desk) -> APIRouter:
     def trend(request: Request, patient: str, kind: str) -> Response:
         viewer = desk.viewer(request)
         points = trends.recent(_kind(kind), patient, viewer.times.now_us)
-        own = own_points(kind, points, views.places(looked_back(kind, points)))
+        places = views.places(looked_back(kind, points, trends))
+        own = own_points(kind, points, places, trends)
         return render("trend.html", viewer, trend=spark(kind, own))
 
     _ = (work, ward, alert, patient, evidence, trend)  # registered by their decorators

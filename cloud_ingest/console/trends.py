@@ -1,7 +1,7 @@
 """A person's readings over time, from the time series: kept for seconds, and "away" rather than an error when it is down."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -27,6 +27,7 @@ AWAY_S = (
     5.0  # after a failure it is left alone for so long: a page must not wait for it once per person
 )
 KEPT_MAX = 500
+SORTED_MAX = 20_000  # readings of which is remembered whether they are the person's own
 READ_MAX = 10_000  # what a time series gives at once: the oldest of what was asked for
 DRAWN_MAX = 20_000  # what one chart draws: the newest
 SPARK_POINTS = 24
@@ -82,6 +83,7 @@ class Trends:
         """Ask `series`."""
         self._series, self._clock = series, clock
         self._kept: dict[tuple[str, str, int], tuple[float, Sequence[Point]]] = {}
+        self._own: dict[str, bool] = {}
         self._away_until = 0.0
         self._lock = Lock()
 
@@ -155,6 +157,17 @@ class Trends:
             if len(self._kept) > KEPT_MAX:
                 self._kept.pop(next(iter(self._kept)))
         return points
+
+    def own(self, key: str) -> bool | None:
+        """Whether a reading is the person's, and no control solution; None where nobody has looked. It never changes."""
+        return self._own.get(key)
+
+    def note_own(self, told: Mapping[str, bool]) -> None:
+        """Remember it of these readings."""
+        with self._lock:
+            self._own.update(told)
+            while len(self._own) > SORTED_MAX:
+                self._own.pop(next(iter(self._own)))
 
     def forget(self) -> None:
         """Something new has come: ask again."""

@@ -136,7 +136,7 @@ def _person(
     kinds = dict.fromkeys((*LIMITS, *views.kinds_judged(patient.id)))
     series = {kind: trends.recent(kind, patient.id, now_us) for kind in kinds}
     places = views.places(
-        key for kind, points in series.items() for key in looked_back(kind, points)
+        key for kind, points in series.items() for key in looked_back(kind, points, trends)
     )
     return Person(
         id=patient.id,
@@ -146,19 +146,22 @@ def _person(
         latest=[
             latest
             for kind, points in series.items()
-            if (latest := _latest(kind, points, places, views, viewer))
+            if (
+                latest := _latest(
+                    kind, own_points(kind, points, places, trends), places, views, viewer
+                )
+            )
         ],
     )
 
 
 def _latest(
     kind: str,
-    points: Sequence[Point],
+    own: Sequence[Point],
     places: Mapping[str, Placed],
     views: RecordsViews,
     viewer: Viewer,
 ) -> Latest | None:
-    own = own_points(kind, points, places)
     placed = places.get(_key(own[-1])) if own else None
     observation = placed.row.observation(placed.position) if placed else None
     if observation is None:
@@ -178,21 +181,21 @@ def _latest(
     )
 
 
-def looked_back(kind: str, points: Sequence[Point]) -> Sequence[str]:
-    """Keys of the newest points: those that `own_points` looks at."""
-    reach = METERED_LOOK_BACK if kind in METERED else LOOK_BACK
-    return [_key(point) for point in points[-reach:]]
+def looked_back(kind: str, points: Sequence[Point], trends: Trends) -> Sequence[str]:
+    """Keys of the newest points, and of those behind them that `own_points` has yet to hear of."""
+    older = points[-METERED_LOOK_BACK:-LOOK_BACK] if kind in METERED else ()
+    unknown = [key for key in map(_key, older) if trends.own(key) is None]
+    return [*unknown, *map(_key, points[-LOOK_BACK:])]
 
 
-def own_points(kind: str, points: Sequence[Point], places: Mapping[str, Placed]) -> Sequence[Point]:
+def own_points(
+    kind: str, points: Sequence[Point], places: Mapping[str, Placed], trends: Trends
+) -> Sequence[Point]:
     """Without readings of control solution: they are the meter's, not the person's. Of a meter's, only what was looked at."""
-    foreign = {
-        key
-        for key, placed in places.items()
-        if (told := placed.row.observation(placed.position)) and not is_own(told)
-    }
+    seen = {key: placed.row.observation(placed.position) for key, placed in places.items()}
+    trends.note_own({key: is_own(told) for key, told in seen.items() if told})
     known = points[-METERED_LOOK_BACK:] if kind in METERED else points
-    return [point for point in known if _key(point) not in foreign]
+    return [point for point in known if trends.own(_key(point)) is not False]
 
 
 def _key(point: Point) -> str:
