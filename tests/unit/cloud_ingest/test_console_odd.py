@@ -63,3 +63,16 @@ async def test_an_odd_reading_leaves_the_page_standing(site: Site, odd: str, uni
     chart = await site.client.get(f"/chart/{patient}/{kind}?days=0")
     assert chart.status_code == 200
     assert (await site.client.get("/api/readings")).status_code == 200
+
+
+async def test_a_person_can_be_opened_without_a_script(site: Site) -> None:
+    at = w.NOW - timedelta(hours=2)
+    site.ward.send(w.observation("meter-1", "glucose", w.glucose("112"), at))
+    site.ward.project()
+    page = (await site.client.get("/")).text
+    address = page.partition('id="p-')[2].partition('href="')[2].partition('"')[0]
+
+    opened = await site.text(address.partition("#")[0])
+
+    assert "Latest values" in opened.partition("Devices & boxes")[2]
+    assert "112 mg/dL" in opened.partition("Latest values")[2]
