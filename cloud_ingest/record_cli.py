@@ -73,6 +73,7 @@ def bind_command(
         start = None if since == ALWAYS else moment(since, "--from")
         end = None if until is None else moment(until, "--to")
         made = records.bind(patient, device, slot=slot, since=start, until=end)
+        named = _named_by_a_box(records, device)
     _say(
         f"{device} is {patient}'s from {shown(made.binding.from_us, ALWAYS)}"
         f" to {shown(made.binding.to_us, 'further notice')}"
@@ -81,6 +82,15 @@ def bind_command(
         _say(
             f"{made.waiting} readings of it came before and wait: see `vitalgate record reading unassigned`"
         )
+    elif not named:
+        _say("no box has named it yet: compare the id with `vitalgate edge status`")
+
+
+def _named_by_a_box(records: "Records", device: str) -> bool:
+    from cloud_ingest.stores.records.views import RecordsViews  # noqa: PLC0415 see the module's first lines
+
+    boxes = RecordsViews(records.engine, records.thresholds).boxes()
+    return any(one.device == device for box in boxes if box.status for one in box.status.devices)
 
 
 @patient_app.command("unbind")

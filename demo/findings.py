@@ -10,7 +10,11 @@ from typing import Any
 
 from demo.truth import Measured
 
-SLOT_SPAN = timedelta(seconds=1)  # a point stands within the second of its measurement
+# What a condition is told as, and how many readings it takes: a crisis is believed at the second, and told lower at one.
+SEVERITY = {"BP-CRISIS": "high", "BP-CRISIS?": "medium", "GLU-L2": "high", "GLU-L2?": "medium"}
+TAKES = {"BP-CRISIS": 2}
+# Fields of a point that are no part of a measurement.
+BESIDES = frozenset({"key", "time_known"})
 # How the stores spell the units that devices use, and what one is worth where the stores convert it (UCUM).
 STORED_UNIT = {"mmHg": "mm[Hg]"}
 WORTH = {
@@ -19,7 +23,7 @@ WORTH = {
     "jin": Decimal("0.5"),
     "lb": Decimal("0.45359237"),
 }
-CONVERTED_WITHIN = 0.005  # the stores keep three digits of a converted value
+CONVERTED_WITHIN = 0.0006  # the stores keep three digits of a converted value
 OFF_SCALE = {"below": "LO", "above": "HI"}
 
 Json = Mapping[str, Any]
@@ -45,8 +49,21 @@ def reconcile(
     device_of: Mapping[str, str],
     readings: Sequence[Json],
     alerts: Sequence[Json],
+    wearer_of: Mapping[str, str] | None = None,
 ) -> list[Finding]:
-    """Everything missing, double, altered, misdated, or judged otherwise than due. `device_of`: serial number -> device id."""
+    """Everything missing, double, altered, misdated, misattributed, or judged otherwise than due.
+
+    `device_of`: serial number -> device id. `wearer_of`: serial number -> who wears it; a device that is absent is anybody's.
+    """
+    if not measured and not readings:
+        return [
+            Finding(
+                "no truth",
+                "the ward",
+                "nothing was measured and nothing is stored: nothing was compared",
+            )
+        ]
+    wearer_of = wearer_of or {}
     told: defaultdict[Signature, list[Measured]] = defaultdict(list)
     came: defaultdict[Signature, list[Json]] = defaultdict(list)
     found: list[Finding] = []
@@ -68,8 +85,9 @@ def reconcile(
         if observation := _observation(reading):
             came[_reading_signature(observation)].append(reading)
     for signature in sorted({*told, *came}, key=str):
-        found.extend(_compared(told[signature], came[signature]))
-    found.extend(_alert_findings(measured, device_of, readings, alerts))
+        found.extend(_compared(told[signature], came[signature], wearer_of))
+    found.extend(_lone_suspects(readings))
+    found.extend(_alert_findings(measured, device_of, readings, alerts, wearer_of))
     return found
 
 
@@ -114,7 +132,19 @@ def _digits(value: str) -> str:
     return value if value in OFF_SCALE else str(Decimal(value))
 
 
-def _compared(told: Sequence[Measured], came: Sequence[Json]) -> Iterator[Finding]:
+def _lone_suspects(readings: Sequence[Json]) -> Iterator[Finding]:
+    keys = {reading["key"] for reading in readings}
+    for reading in readings:
+        twin = (reading["journal"] or {}).get("suspect_of")
+        if twin and (twin not in keys or twin == reading["key"]):
+            yield Finding(
+                "no twin", reading["key"], f"is held for a repeat of {twin}, which is not there"
+            )
+
+
+def _compared(
+    told: Sequence[Measured], came: Sequence[Json], wearer_of: Mapping[str, str]
+) -> Iterator[Finding]:
     suspects = sum(1 for reading in came if (reading["journal"] or {}).get("suspect_of"))
     if len(came) < len(told):
         for one in told[len(came) :]:
@@ -132,6 +162,13 @@ def _compared(told: Sequence[Measured], came: Sequence[Json]) -> Iterator[Findin
     by_time = sorted(came, key=lambda reading: str((_observation(reading) or {})["time"]["utc"]))
     for one, reading in zip(sorted(told, key=lambda one: one.true_time), by_time, strict=False):
         yield from _reading_findings(one, reading)
+        wearer = wearer_of.get(one.serial)
+        if wearer and reading["patient"] != wearer:
+            yield Finding(
+                "wrong person",
+                reading["key"],
+                f"{one.id} is given to {reading['patient']}, {one.serial} is worn by {wearer}",
+            )
 
 
 def _reading_findings(one: Measured, reading: Json) -> Iterator[Finding]:
@@ -140,7 +177,14 @@ def _reading_findings(one: Measured, reading: Json) -> Iterator[Finding]:
     if not reading["keyed"]:
         yield Finding("no key", key, f"{one.id} has no row among the keys")
     yield from _time_findings(one, key, observation["time"])
+    for mark in sorted(one.marks - set(observation.get("marks") or ())):
+        yield Finding("altered", key, f"{one.id} was marked {mark}, and is stored without")
     yield from _series_findings(one, reading, observation["time"])
+    yield from _judgement_findings(one, reading)
+
+
+def _judgement_findings(one: Measured, reading: Json) -> Iterator[Finding]:
+    key = reading["key"]
     rules = {flag["rule"] for flag in reading["flags"]}
     for rule in sorted(one.flags - rules):
         yield Finding("no flag", key, f"{one.id} ({_value(one)}) must be flagged {rule}")
@@ -153,6 +197,8 @@ def _reading_findings(one: Measured, reading: Json) -> Iterator[Finding]:
                 key,
                 f"flag {flag['rule']} shows {flag['shown']!r}, measured {_value(one)}",
             )
+        if flag["severity"] != SEVERITY.get(flag["rule"]):
+            yield Finding("altered", key, f"flag {flag['rule']} is told as {flag['severity']}")
     for alert in reading["alerts"]:
         if not _shows(alert["shown"], one):
             yield Finding(
@@ -185,20 +231,48 @@ def _series_findings(one: Measured, reading: Json, told: Json) -> Iterator[Findi
             f"{one.id} is not in the time series: {reading.get('refused') or 'no row'}",
         )
         return
+    # A point stands in the second of its measurement: what follows the second is its place among that second's readings.
     at, utc = datetime.fromisoformat(point["time"]), datetime.fromisoformat(told["utc"])
-    if abs(at - utc) > SLOT_SPAN:
+    if at.replace(microsecond=0) != utc.replace(microsecond=0):
         yield Finding(
             "misdated",
             key,
             f"{one.id} stands at {point['time']} in the time series, its time is {told['utc']}",
         )
+    yield from _place_findings(one, reading, point)
+    fields = {
+        name: f"{name}_beyond" if value in OFF_SCALE else name
+        for name, (value, _) in one.parts.items()
+    }
+    for more in sorted(point["fields"].keys() - fields.values() - BESIDES):
+        yield Finding(
+            "altered", key, f"{one.id}: {more} is in the time series and was not measured"
+        )
+    if point["fields"].get("time_known") != told.get("known", True):
+        yield Finding(
+            "altered", key, f"{one.id}: whether its time is known is not what the journal says"
+        )
     for name, (value, unit) in one.parts.items():
-        shown = point["fields"].get(f"{name}_beyond" if value in OFF_SCALE else name)
+        shown = point["fields"].get(fields[name])
         if not _same(shown, value, unit):
             yield Finding(
                 "altered",
                 key,
                 f"{one.id}: {name} is {shown!r} in the time series, measured {value}",
+            )
+
+
+def _place_findings(one: Measured, reading: Json, point: Json) -> Iterator[Finding]:
+    observation = _observation(reading) or {}
+    wanted = {"kind": one.kind, "device": observation["device"]}
+    if reading["patient"]:
+        wanted["subject"] = reading["patient"]
+    for what, name in wanted.items():
+        if point[what] != name:
+            yield Finding(
+                "wrong place",
+                reading["key"],
+                f"{one.id}: its point's {what} is {point[what]}, not {name}",
             )
 
 
@@ -214,10 +288,12 @@ def _alert_findings(
     device_of: Mapping[str, str],
     readings: Sequence[Json],
     alerts: Sequence[Json],
+    wearer_of: Mapping[str, str],
 ) -> Iterator[Finding]:
     patient_of = {
         reading["device"]: reading["patient"] for reading in readings if reading["patient"]
     }
+    patient_of |= {device_of[one]: who for one, who in wearer_of.items() if one in device_of}
     due = Counter(
         (
             patient_of.get(device_of.get(one.serial, ""), f"nobody ({one.serial})"),
@@ -244,6 +320,16 @@ def _alert_findings(
         if keys.get(alert["key"]) != alert["patient"]:
             yield Finding(
                 "alert", alert["id"], f"its reading {alert['key']} is not one of {alert['patient']}"
+            )
+        if alert["severity"] != SEVERITY.get(alert["condition"]):
+            yield Finding(
+                "altered", alert["id"], f"{alert['condition']} is told as {alert['severity']}"
+            )
+        if alert["readings"] < (takes := TAKES.get(alert["condition"], 1)):
+            yield Finding(
+                "alert",
+                alert["id"],
+                f"{alert['condition']} takes {takes} readings, and names {alert['readings']}",
             )
 
 

@@ -73,6 +73,16 @@ class House:
         """The ingester's settings."""
         return self.folder / "ingest.toml"
 
+    def wearers(self) -> dict[str, str]:
+        """Serial number -> who was said to wear it: what the records' own word is held against."""
+        told = self.folder / "people.json"
+        return dict(json.loads(told.read_text())) if told.exists() else {}
+
+    def note_wearer(self, serial: str, patient: str) -> None:
+        """Remember who was said to wear a device."""
+        everybody = self.wearers() | {serial: patient}
+        (self.folder / "people.json").write_text(json.dumps(everybody, indent=1))
+
     def passwords(self) -> Passwords:
         """Made once, kept in files that only their owner may read."""
         return Passwords(self._secret("box.password"), self._secret("cloud.password"))

@@ -22,7 +22,8 @@ def judged(house: House, console: Console, say: Say = processes.say) -> tuple[li
     """What is wrong, and how much was compared."""
     truth = read(house.ward)
     readings, alerts = console.readings(), console.alerts()
-    found = reconcile(truth.measured, device_ids(house, say), readings, alerts)
+    ids = device_ids(house, say)
+    found = reconcile(truth.measured, ids, readings, alerts, house.wearers())
     return found, summary(truth.measured, readings, alerts)
 
 
@@ -48,7 +49,7 @@ def tell(found: list[Finding], compared: str) -> int:
     if len(found) > FINDINGS_SHOWN:
         print(f"  … and {len(found) - FINDINGS_SHOWN} more")
     print(
-        f"  {len(found)} things are wrong"
+        f"  {len(found)} {'thing is' if len(found) == 1 else 'things are'} wrong"
         if found
         else "  nothing missing, nothing double, nothing altered"
     )
@@ -90,8 +91,12 @@ def main() -> int:
             console = enter(house, running)
             found, compared = judged(house, console)
             console.close()
-    except (DemoError, httpx.HTTPError) as failure:
+    except (DemoError, httpx.HTTPError, OSError) as failure:
         print(f"reconcile: {failure}", file=sys.stderr)
+        return 2
+    except (ValueError, KeyError) as failure:
+        told = f"{type(failure).__name__}: {failure}"
+        print(f"reconcile: the ward's truth or an answer can't be read: {told}", file=sys.stderr)
         return 2
     return tell(found, compared)
 

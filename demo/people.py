@@ -37,4 +37,5 @@ def bind_everybody(house: House, say: Say = processes.say) -> Iterator[tuple[str
         about = ("--name", name, "--born", born, "--condition", CONDITIONS[kinds[serial]])
         patient = say("record", "patient", "add", *about, *settings).split()[0]
         say("record", "patient", "bind", patient, device, "--from", "always", *settings)
+        house.note_wearer(serial, patient)
         yield name, serial

@@ -38,6 +38,7 @@ class Measured:
     parts: Mapping[str, tuple[str, str]]
     flags: frozenset[str]
     alert: Due | None
+    marks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +113,5 @@ def _measured(entry: Mapping[str, object]) -> Measured:
         },
         flags=frozenset(entry.get("flags") or ()),  # type: ignore[arg-type]
         alert=Due(alert["condition"], alert["how"]) if isinstance(alert, dict) else None,
+        marks=frozenset(entry.get("marks") or ()),  # type: ignore[arg-type]
     )

@@ -141,7 +141,8 @@ def _series(point: Point | None) -> Mapping[str, object] | None:
     if point is None:
         return None
     at = moment(point.time_us).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return {"time": at, "fields": dict(point.fields)}
+    place = {"kind": point.kind, "subject": point.subject, "device": point.device}
+    return {**place, "time": at, "fields": dict(point.fields)}
 
 
 def _dated(row: Mapping[str, object]) -> Mapping[str, object]:

@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cloud_ingest.console.trends import DAY_US, FUTURE_US, LIMITS, Trends, in_unit
+from cloud_ingest.console.trends import DAY_US, DRAWN_MAX, FUTURE_US, LIMITS, Trends, in_unit
 from cloud_ingest.console.values import converted, is_own, marks, own_glucose_unit, show, unit_name
 from cloud_ingest.console.viewer import Viewer
+from cloud_ingest.console.ward import METERED
 from cloud_ingest.stores.records.views import RecordsViews
 from cloud_ingest.stores.series import Point
 from gateway.model.kinds import BLOOD_PRESSURE, CONTINUOUS_GLUCOSE, GLUCOSE, KINDS
 from gateway.model.observation import Observation
 
 DETAILED_MAX = 1_000  # newest readings that are looked up in the journal for digits and marks
+DETAILED_CHUNK = 1_000  # looked up at a time
 IN_GLUCOSE_UNIT = (GLUCOSE.name, CONTINUOUS_GLUCOSE.name)  # drawn in the unit that the reader chose
 EVER_US = 100 * 366 * DAY_US
 USUAL_DAYS, SHORT_DAYS = 30, 7  # who was measured for less than the short ones is shown whole
@@ -69,10 +71,7 @@ def build_chart(
     now_us = viewer.times.now_us
     days, points = _reaching(trends, kind, patient, now_us, days)
     reach_us = days * DAY_US if days else EVER_US
-    wanted = [str(point.fields.get("key")) for point in points[-DETAILED_MAX:]]
-    told = {
-        key: placed.row.observation(placed.position) for key, placed in views.places(wanted).items()
-    }
+    told = _told(views, kind, points)
     flags = {flag.key: flag.severity for flag in views.flags(patient, now_us - reach_us)}
     unit = _unit(kind, viewer, [one for one in told.values() if one])
     band = LIMITS[kind].band
@@ -81,7 +80,8 @@ def build_chart(
         kind=kind,
         days=days,
         unit=unit_name(unit),
-        start=(first_us if days == 0 else now_us - reach_us) / 1e6,
+        # Where it holds no more than it can draw, it begins with what it draws: no gap that was none.
+        start=(first_us if days == 0 or len(points) >= DRAWN_MAX else now_us - reach_us) / 1e6,
         end=max(now_us, *(point.time_us for point in points)) / 1e6 if points else now_us / 1e6,
         band=(in_unit(band[0], unit), in_unit(band[1], unit)) if band else None,
         limits=[
@@ -94,6 +94,19 @@ def build_chart(
         ],
         away=trends.away,
     )
+
+
+def _told(
+    views: RecordsViews, kind: str, points: Sequence[Point]
+) -> Mapping[str, Observation | None]:
+    """What the journal says of the newest; of what a meter measures, of all: any may be control solution."""
+    keys = [str(point.fields.get("key")) for point in points]
+    wanted = keys if kind in METERED else keys[-DETAILED_MAX:]
+    return {
+        key: placed.row.observation(placed.position)
+        for start in range(0, len(wanted), DETAILED_CHUNK)
+        for key, placed in views.places(wanted[start : start + DETAILED_CHUNK]).items()
+    }
 
 
 def _reaching(
@@ -128,12 +141,13 @@ def _dot(
     low, high = _ends(point, unit)
     beyond = next((str(v) for name, v in point.fields.items() if name.endswith("_beyond")), None)
     shown = show(observation, viewer.words, viewer.unit).text if observation else ""
+    number = _plain(low, high) or (viewer.words(f"value.{beyond}") if beyond else "?")
     return Dot(
         at=point.time_us / 1e6,
         low=low,
         high=high,
         beyond=beyond,
-        shown=shown or f"{_plain(low, high)} {unit_name(unit)}",
+        shown=shown or f"{number} {unit_name(unit)}",
         marks=marks(observation, viewer.words) if observation else (),
         severity=flags.get(str(point.fields.get("key")), ""),
         known=point.fields.get("time_known") is not False,

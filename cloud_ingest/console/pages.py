@@ -98,18 +98,21 @@ def pages(desk: Desk, access: Access, screens: Screens) -> APIRouter:
     router = APIRouter(default_response_class=HTMLResponse)
 
     @router.get("/")
-    def page(request: Request, alert: str = "") -> Response:
+    def page(request: Request, alert: str = "", patient: str = "") -> Response:
         viewer = desk.viewer(request)
         work = build_worklist(desk.views, desk.trends, viewer)
         shown = alert or (work.rows[0].id if work.rows else "")
+        pane = alert_pane(desk.views, desk.trends, viewer, shown) if shown else None
+        if patient:
+            pane = patient_pane(desk.views, desk.trends, viewer, patient)
         answer = render(
             "page.html",
             viewer,
             work=work,
             ward=build_ward(desk.views, desk.trends, viewer),
-            pane=alert_pane(desk.views, desk.trends, viewer, shown) if shown else None,
+            pane=pane,
             ranges=RANGES,
-            asked=bool(alert),
+            asked=bool(alert or patient),
             script_words=_script_words(viewer),
         )
         return _keep_choices(request, answer)
@@ -173,7 +176,8 @@ def fragments(desk: Desk) -> APIRouter:
     def trend(request: Request, patient: str, kind: str) -> Response:
         viewer = desk.viewer(request)
         points = trends.recent(_kind(kind), patient, viewer.times.now_us)
-        own = own_points(points, views.places(looked_back(points)))
+        places = views.places(looked_back(kind, points, trends))
+        own = own_points(kind, points, places, trends)
         return render("trend.html", viewer, trend=spark(kind, own))
 
     _ = (work, ward, alert, patient, evidence, trend)  # registered by their decorators

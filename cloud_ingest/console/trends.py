@@ -1,7 +1,7 @@
 """A person's readings over time, from the time series: kept for seconds, and "away" rather than an error when it is down."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -27,6 +27,9 @@ AWAY_S = (
     5.0  # after a failure it is left alone for so long: a page must not wait for it once per person
 )
 KEPT_MAX = 500
+SORTED_MAX = 20_000  # readings of which is remembered whether they are the person's own
+READ_MAX = 10_000  # what a time series gives at once: the oldest of what was asked for
+DRAWN_MAX = 20_000  # what one chart draws: the newest
 SPARK_POINTS = 24
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_EDGE = 110, 34, 4
 DAY_US = 86_400 * 1_000_000
@@ -80,6 +83,7 @@ class Trends:
         """Ask `series`."""
         self._series, self._clock = series, clock
         self._kept: dict[tuple[str, str, int], tuple[float, Sequence[Point]]] = {}
+        self._own: dict[str, bool] = {}
         self._away_until = 0.0
         self._lock = Lock()
 
@@ -94,11 +98,44 @@ class Trends:
         return self._clock.monotonic() < self._away_until
 
     def points(self, kind: str, subject: str, since_us: int, until_us: int) -> Sequence[Point]:
-        """Points of one subject, oldest first; none while the time series is away."""
+        """Points of one subject, oldest first, of more than DRAWN_MAX the newest; none while the time series is away."""
+
+        def ask() -> Sequence[Point]:
+            found: list[Point] = []
+            at_us = since_us
+            while len(page := self._series.read(kind, subject, at_us, until_us)) >= READ_MAX:
+                # Those of the last microsecond come again with the next page: not all of them may have been in this one.
+                last_us = page[-1].time_us
+                whole = [point for point in page if point.time_us < last_us] or page
+                found = [*found, *whole][-DRAWN_MAX:]
+                at_us = last_us if len(whole) < len(page) else last_us + 1
+            return [*found, *page][-DRAWN_MAX:]
+
+        return self._unless_away(ask)
+
+    def newest(self, kind: str, subject: str, since_us: int, until_us: int) -> Sequence[Point]:
+        """The newest points of one subject, oldest first: all of them, or those since a later moment where they are too many."""
+
+        def ask() -> Sequence[Point]:
+            since, until = since_us, until_us
+            points = self._series.read(kind, subject, since, until)
+            while len(points) >= READ_MAX and until - since > 1:
+                middle = (since + until) // 2
+                points = self._series.read(kind, subject, middle, until)
+                if points:
+                    since = middle
+                else:
+                    until = middle
+                    points = self._series.read(kind, subject, since, until)
+            return points
+
+        return self._unless_away(ask)
+
+    def _unless_away(self, ask: Callable[[], Sequence[Point]]) -> Sequence[Point]:
         if self.away:
             return ()
         try:
-            return self._series.read(kind, subject, since_us, until_us)
+            return ask()
         except StoreError:
             self._away_until = self._clock.monotonic() + AWAY_S
             return ()
@@ -106,20 +143,31 @@ class Trends:
     def recent(
         self, kind: str, subject: str, now_us: int, days: int = TREND_DAYS
     ) -> Sequence[Point]:
-        """The last days' points, at most KEEP_S old."""
+        """The last days' newest points, at most KEEP_S old."""
         now_s = self._clock.monotonic()
         place = (kind, subject, days)
         with self._lock:
             kept = self._kept.get(place)
         if kept and now_s - kept[0] < KEEP_S:
             return kept[1]
-        points = self.points(kind, subject, now_us - days * DAY_US, now_us + FUTURE_US)
+        points = self.newest(kind, subject, now_us - days * DAY_US, now_us + FUTURE_US)
         with self._lock:
             self._kept.pop(place, None)
             self._kept[place] = (now_s, points)
             if len(self._kept) > KEPT_MAX:
                 self._kept.pop(next(iter(self._kept)))
         return points
+
+    def own(self, key: str) -> bool | None:
+        """Whether a reading is the person's, and no control solution; None where nobody has looked. It never changes."""
+        return self._own.get(key)
+
+    def note_own(self, told: Mapping[str, bool]) -> None:
+        """Remember it of these readings."""
+        with self._lock:
+            self._own.update(told)
+            while len(self._own) > SORTED_MAX:
+                self._own.pop(next(iter(self._own)))
 
     def forget(self) -> None:
         """Something new has come: ask again."""

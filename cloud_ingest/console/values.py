@@ -143,10 +143,13 @@ def _glucose(part: Part, words: Words, unit: str | None) -> Shown:
         return Shown(words(f"value.{part.beyond}"), unit, device)
     try:
         number = Decimal(part.value or "")
+        in_unit = number / MGDL_PER_MMOLL if unit == "mmol/L" else number
+        told = in_unit.quantize(
+            STEPS[unit]
+        )  # raises for what has more digits than can be counted with
     except InvalidOperation:
         return Shown(_digits(part, words), unit_name(own))
-    in_unit = number / MGDL_PER_MMOLL if unit == "mmol/L" else number
-    return Shown(f"≈ {in_unit.quantize(STEPS[unit])}", unit, device)
+    return Shown(f"≈ {told}", unit, device)
 
 
 def _temperature(part: Part, words: Words) -> Shown:

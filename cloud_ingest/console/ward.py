@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cloud_ingest.console.trends import LIMITS, Spark, Trends, spark
+from cloud_ingest.console.trends import LIMITS, SPARK_POINTS, Spark, Trends, spark
 from cloud_ingest.console.values import is_own, kind_words, marks, show
 from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.worklist import box_name, heard_us, is_away, is_silent, parse_us, person
 from cloud_ingest.stores.records.views import BoxRow, PatientRow, Placed, RecordsViews
 from cloud_ingest.stores.series import Point
+from gateway.model.kinds import GLUCOSE, KETONE
 from gateway.model.observation import Observation
 
-LOOK_BACK = 8  # newest points among which the person's own is looked for: the others may be control solution
+LOOK_BACK = 8  # newest points among which the person's own is looked for
+# Of what a meter measures any point may be control solution: all that a small trend draws is looked at, and some in their place.
+METERED = frozenset({GLUCOSE.name, KETONE.name})
+METERED_LOOK_BACK = SPARK_POINTS + LOOK_BACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,9 @@ def _person(
     now_us = viewer.times.now_us
     kinds = dict.fromkeys((*LIMITS, *views.kinds_judged(patient.id)))
     series = {kind: trends.recent(kind, patient.id, now_us) for kind in kinds}
-    places = views.places(key for points in series.values() for key in looked_back(points))
+    places = views.places(
+        key for kind, points in series.items() for key in looked_back(kind, points, trends)
+    )
     return Person(
         id=patient.id,
         name=person(patient, patient.id, viewer),
@@ -140,19 +146,22 @@ def _person(
         latest=[
             latest
             for kind, points in series.items()
-            if (latest := _latest(kind, points, places, views, viewer))
+            if (
+                latest := _latest(
+                    kind, own_points(kind, points, places, trends), places, views, viewer
+                )
+            )
         ],
     )
 
 
 def _latest(
     kind: str,
-    points: Sequence[Point],
+    own: Sequence[Point],
     places: Mapping[str, Placed],
     views: RecordsViews,
     viewer: Viewer,
 ) -> Latest | None:
-    own = own_points(points, places)
     placed = places.get(_key(own[-1])) if own else None
     observation = placed.row.observation(placed.position) if placed else None
     if observation is None:
@@ -172,19 +181,21 @@ def _latest(
     )
 
 
-def looked_back(points: Sequence[Point]) -> Sequence[str]:
-    """Keys of the newest points: those that `own_points` looks at."""
-    return [_key(point) for point in points[-LOOK_BACK:]]
+def looked_back(kind: str, points: Sequence[Point], trends: Trends) -> Sequence[str]:
+    """Keys of the newest points, and of those behind them that `own_points` has yet to hear of."""
+    older = points[-METERED_LOOK_BACK:-LOOK_BACK] if kind in METERED else ()
+    unknown = [key for key in map(_key, older) if trends.own(key) is None]
+    return [*unknown, *map(_key, points[-LOOK_BACK:])]
 
 
-def own_points(points: Sequence[Point], places: Mapping[str, Placed]) -> Sequence[Point]:
-    """Without readings of control solution among the newest: they are the meter's, not the person's."""
-    foreign = {
-        key
-        for key, placed in places.items()
-        if (told := placed.row.observation(placed.position)) and not is_own(told)
-    }
-    return [point for point in points if _key(point) not in foreign]
+def own_points(
+    kind: str, points: Sequence[Point], places: Mapping[str, Placed], trends: Trends
+) -> Sequence[Point]:
+    """Without readings of control solution: they are the meter's, not the person's. Of a meter's, only what was looked at."""
+    seen = {key: placed.row.observation(placed.position) for key, placed in places.items()}
+    trends.note_own({key: is_own(told) for key, told in seen.items() if told})
+    known = points[-METERED_LOOK_BACK:] if kind in METERED else points
+    return [point for point in known if trends.own(_key(point)) is not False]
 
 
 def _key(point: Point) -> str:

@@ -14,6 +14,7 @@ from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.words import Words
 from cloud_ingest.stores.records.alerts import DOUBTED
 from cloud_ingest.stores.records.views import (
+    ALERTS_MAX,
     AlertRow,
     BoxRow,
     FlagRow,
@@ -69,10 +70,12 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Worklist:
-    """The top of the page."""
+    """The top of the page. `late_in_all` counts, and `unshown` is how many rows of both lists a page has no room for."""
 
     rows: Sequence[Row]
     late: Sequence[Row]
+    late_in_all: int
+    unshown: int
     needing: int
     held: int
     totals: Totals
@@ -87,7 +90,8 @@ class Worklist:
 
 def build_worklist(views: RecordsViews, trends: Trends, viewer: Viewer) -> Worklist:
     """Everything above the patients, as of now."""
-    alerts = views.unresolved()
+    standing = _standing(views)
+    alerts = standing[:ALERTS_MAX]
     first = views.places(alert.key for alert in alerts)
     further = views.contradicting(alert.key for alert in alerts)
     people = views.patients_by_id([alert.patient for alert in alerts])
@@ -103,12 +107,14 @@ def build_worklist(views: RecordsViews, trends: Trends, viewer: Viewer) -> Workl
         for alert in alerts
     ]
     boxes = views.boxes()
-    live = sorted((row for row in rows if not row.late), key=_urgency)
-    open_for = {row.patient for row in live if row.state == AlertState.OPEN}
-    held_for = {row.patient for row in live if row.state == AlertState.ACKNOWLEDGED}
+    live = [alert for alert in standing if not is_late(alert)]
+    open_for = {alert.patient for alert in live if alert.state == AlertState.OPEN}
+    held_for = {alert.patient for alert in live if alert.state == AlertState.ACKNOWLEDGED}
     return Worklist(
-        rows=live,
+        rows=[row for row in rows if not row.late],
         late=[row for row in rows if row.late],
+        late_in_all=len(standing) - len(live),
+        unshown=len(standing) - len(alerts),
         needing=len(open_for),
         held=len(held_for - open_for),
         totals=views.totals(viewer.times.day),
@@ -197,7 +203,7 @@ def _row(
         id=alert.id,
         severity=alert.severity,
         state=alert.state,
-        late=alert.how == "late",
+        late=is_late(alert),
         name=person(patient, alert.patient, viewer),
         about=" · ".join(told for told in (patient.condition if patient else "", box) if told),
         value=shown.value if shown else plain(alert.shown),
@@ -248,9 +254,24 @@ def why(alert: AlertRow, flags: Sequence[FlagRow], viewer: Viewer, unit: str = "
     return told
 
 
-def _urgency(row: Row) -> tuple[bool, int, int]:
+def is_late(alert: AlertRow) -> bool:
+    """Whether it paged nobody: it came too late for that."""
+    return alert.how == "late"
+
+
+def _standing(views: RecordsViews) -> Sequence[AlertRow]:
+    """Everything that nobody has ended, the most urgent first: what a page has no room for must not be what pages."""
+    alerts = views.unresolved()
+    if len(alerts) >= ALERTS_MAX:  # those beyond have no room, and are counted
+        alerts = [one for one in views.all_alerts() if one.state != AlertState.RESOLVED]
+    return sorted(alerts, key=_urgency)
+
+
+def _urgency(alert: AlertRow) -> tuple[bool, bool, int, int]:
+    late = is_late(alert)
     return (
-        row.state == AlertState.ACKNOWLEDGED,
-        -RANK[Severity(row.severity)],
-        row.answer_by_us,
+        late,
+        not late and alert.state == AlertState.ACKNOWLEDGED,
+        0 if late else -RANK[Severity(alert.severity)],
+        alert.answer_by_us,
     )

@@ -4,6 +4,7 @@ import asyncio
 import statistics
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cloud_ingest.console.serve import Server
 from cloud_ingest.console.web import build
 from cloud_ingest.live import Live, News
 from cloud_ingest.settings import Settings
+from gateway.model.observation import Original, Part
 from tests.unit.cloud_ingest import console_ward as w
 
 pytestmark = pytest.mark.services
@@ -283,12 +285,51 @@ async def test_each_label_of_a_chart_of_minutes_is_read_whole(site: Site, langua
     assert site.errors == []
 
 
+async def test_a_chart_without_a_band_says_how_high_its_points_lie(site: Site) -> None:
+    site.ward.person("Sun Min", "1960-01-12", "Heart failure", "scale-1")
+    for day, value in enumerate(("70.6", "70.3", "70.4")):
+        told = {"weight": Part(value=value, unit="kg", original=Original(value, "kg"))}
+        at = w.NOW - timedelta(days=5 - day)
+        site.ward.send(w.observation("scale-1", "body_weight", told, at))
+    site.ward.project()
+    await site.page.add_init_script(WRITTEN)
+    await site.open()
+    await site.page.locator(".person a").click()
+    await expect(site.page.locator("figure.chart")).to_have_attribute("data-drawn", "1")
+
+    written = await site.page.evaluate("window.written.map(one => one.text)")
+
+    assert {"70.3", "70.6"} <= set(written)
+    assert site.errors == []
+
+
+async def test_a_reading_of_another_year_is_read_out_with_its_year(site: Site) -> None:
+    site.ward.person("Wang Fang", "1954-05-02", "Hypertension", "cuff-1")
+    old = w.NOW - timedelta(days=364)
+    site.ward.send(w.observation("cuff-1", "blood_pressure", w.pressure(150, 90), old))
+    w.crisis(site.ward, "cuff-1")
+    site.ward.project()
+    await site.open()
+    chart = site.page.locator("figure.chart")
+    await chart.get_by_role("button").last.click()
+    readout = chart.locator(".readout")
+    await expect(chart.get_by_role("button").last).to_have_attribute("aria-pressed", "true")
+
+    await chart.locator(".u-over").hover(position={"x": 4, "y": 60})
+    await expect(readout).to_contain_text("15 Mar 2025")
+    await chart.locator(".u-over").hover(position={"x": 380, "y": 60})
+    await expect(readout).to_contain_text("14 Mar, 10:3")
+    assert site.errors == []
+
+
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
 @pytest.mark.parametrize("width", [1500, 390])
 async def test_nothing_is_wider_than_the_screen(
     browser: Browser, tmp_path: Path, width: int, language: str
 ) -> None:
     ward, live = w.full_ward(tmp_path), Live(asyncio.get_running_loop())
+    ward.person("Long" * 15, "1950-01-01", "condition" * 20)
+    ward.status("box" * 20, [], online=False)
     server = Server(
         build(
             ward.records, ward.series, live, Settings(tenant="demo", data_dir=tmp_path), ward.clock

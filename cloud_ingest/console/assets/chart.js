@@ -20,8 +20,14 @@ window.VitalgateChart = (() => {
 
   function ticks(chart) {
     if (chart.band) return [...chart.band, ...chart.limits.map((line) => line.at)];
-    const [low, high] = ranges(chart);
-    return chart.dots.length ? [Math.ceil(low), Math.floor(high)] : [];
+    // The ends of what was measured: between two whole numbers there may be none to tell the height by.
+    const numbers = chart.dots.flatMap((dot) => [dot.low, dot.high]).filter((n) => n !== null);
+    return numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [];
+  }
+
+  function height(chart, n) {
+    if (chart.band) return chart.unit === "mmol/L" || chart.unit === "°C" ? n.toFixed(1) : String(n);
+    return String(Number(n.toFixed(2)));
   }
 
   function band(u, chart) {
@@ -104,7 +110,11 @@ window.VitalgateChart = (() => {
 
   function options(box, chart, readout) {
     const lang = locale(), zone = document.body.dataset.zone, told = words();
-    const clock = new Intl.DateTimeFormat(lang, { timeZone: zone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+    const format = (parts) => new Intl.DateTimeFormat(lang, { timeZone: zone, hourCycle: "h23", ...parts });
+    const moment = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+    const clock = format(moment), dated = format({ ...moment, year: "numeric" }), year = format({ year: "numeric" });
+    // The year where it is not that of the chart's end, as the server writes it.
+    const when = (at) => (year.format(at) === year.format(chart.end * 1e3) ? clock : dated).format(at);
     const span = Math.max(SPAN_S_MIN, chart.end - chart.start), under = dates(span);
     let ticked = [];
     const axis = { stroke: css("soft"), font: "11px system-ui, sans-serif", grid: { show: false }, ticks: { show: false } };
@@ -117,7 +127,7 @@ window.VitalgateChart = (() => {
       scales: { x: { time: true, range: [chart.end - span, chart.end + span * 0.02 + 60] }, y: { range: ranges(chart) } },
       axes: [
         { ...axis, size: 24, space: 96, values: (_u, ticks) => { ticked = ticks; return ticks.map(() => null); } },
-        { ...axis, size: 42, grid: { show: true, stroke: css("line"), width: 1 }, splits: () => [...own].sort((a, b) => a - b), values: (_u, ticks) => ticks.map((n) => (chart.unit === "mmol/L" || chart.unit === "°C" ? n.toFixed(1) : String(n))) },
+        { ...axis, size: 42, grid: { show: true, stroke: css("line"), width: 1 }, splits: () => [...own].sort((a, b) => a - b), values: (_u, ticks) => ticks.map((n) => height(chart, n)) },
       ],
       series: [{}, { paths: () => null, points: { show: false } }, { paths: () => null, points: { show: false } }],
       hooks: {
@@ -127,8 +137,8 @@ window.VitalgateChart = (() => {
         setCursor: [(u) => {
           const dot = chart.dots[u.cursor.idx];
           if (!dot || u.cursor.left < 0) { readout.textContent = summary(chart, told); return; }
-          const when = dot.known ? clock.format(new Date(dot.at * 1e3)) : told["time.unknown"];
-          readout.textContent = [when, dot.shown, ...dot.marks].join(" · ");
+          const at = dot.known ? when(dot.at * 1e3) : told["time.unknown"];
+          readout.textContent = [at, dot.shown, ...dot.marks].join(" · ");
         }],
       },
     };

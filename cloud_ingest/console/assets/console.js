@@ -85,7 +85,7 @@
     const known = new Set(rows().map((row) => row.id));
     const open = fresh.querySelectorAll(".row.open").length; // counted before rows move out of it
     const added = [...fresh.querySelectorAll("[data-list] .row")].filter((row) => !known.has(row.id)).length;
-    for (const id of ["pulse", "head", "start", "calm"]) if ($(id) || id === "calm") swapOrAdd(id, fresh);
+    for (const id of ["pulse", "head", "start", "calm", "unshown"]) if ($(id) || id === "calm") swapOrAdd(id, fresh);
     if (holding()) keep(fresh); else place(fresh);
     if (added) $("say").textContent = count("live.new", added);
     document.title = document.title.replace(/^\(\d+\) /, "");

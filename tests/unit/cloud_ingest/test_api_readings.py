@@ -96,6 +96,7 @@ async def test_a_reading_is_told_as_every_store_holds_it(site: Site) -> None:
         "flags": [{"rule": "BP-CRISIS", "severity": "high", "shown": "192/124 mm[Hg]", "how": "live", "confirmed": True}],
         "alerts": [],
         "series": {
+            "kind": "blood_pressure", "subject": site.ward.patients["Wang Fang"], "device": w.device("cuff-1"),
             "time": "2026-03-14T02:36:00.000000Z",
             "fields": {"systolic": 192.0, "diastolic": 124.0, "pulse_rate": 89.0, "key": told["second"], "time_known": True},
         },

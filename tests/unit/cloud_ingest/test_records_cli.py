@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from cloud_ingest.cli import record_app
 from cloud_ingest.stores.records.schema import bindings, keys, voided
+from gateway.wire.status import DeviceStatus, Status, encode_status
 
 
 @pytest.fixture
@@ -55,6 +56,20 @@ def test_who_unbinds_for_a_time_gone_by_hears_what_stays(kit, record):
     assert f"filed already stays {patient}'s" in ended.output
     other = kit.wearer(kit.meter)
     assert "filed already" not in record("patient", "unbind", other, kit.meter).output
+
+
+def test_a_device_that_no_box_has_named_is_bound_and_told_to_be_compared(kit, record):
+    patient = record("patient", "add", "--name", "Ann Wu").output.strip()
+    told = DeviceStatus(device="c0" * 10, profile="aandd/ua-651ble")
+    status = Status(agent="box-1", online=True, at="", version="0", devices=[told])
+    kit.records.note_status("box-1", status, encode_status(status))
+
+    mistyped = record("patient", "bind", patient, "d0" * 10)
+    right = record("patient", "bind", patient, "c0" * 10)
+
+    assert (mistyped.exit_code, right.exit_code) == (0, 0)
+    assert "no box has named it yet" in mistyped.output
+    assert "no box has named it yet" not in right.output
 
 
 def test_waiting_readings_are_listed_and_assigned(kit, record):

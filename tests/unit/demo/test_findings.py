@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from demo.truth import Due, Measured
 
 TAKEN = datetime(2026, 3, 14, 7, 5, 9, tzinfo=UTC)
 DEVICES = {"SN1": "d1", "SN2": "d2"}
+WEARERS = {"SN1": "p1"}
 
 
 def crisis() -> Measured:
@@ -65,11 +67,14 @@ def reading_of_crisis() -> dict[str, Any]:
             },
         },
         "keyed": True,
-        "flags": [{"rule": "BP-CRISIS", "shown": "192/124 mm[Hg]"}],
+        "flags": [{"rule": "BP-CRISIS", "severity": "high", "shown": "192/124 mm[Hg]"}],
         "alerts": [alert()],
         "series": {
+            "kind": "blood_pressure",
+            "subject": "p1",
+            "device": "d1",
             "time": "2026-03-14T07:05:09.000001Z",
-            "fields": {"systolic": 192.0, "diastolic": 124.0},
+            "fields": {"systolic": 192.0, "diastolic": 124.0, "time_known": True},
         },
         "refused": None,
     }
@@ -97,9 +102,15 @@ def reading_of_low() -> dict[str, Any]:
             },
         },
         "keyed": True,
-        "flags": [{"rule": "GLU-L2", "shown": "LO (below 20 mg/dL)"}],
+        "flags": [{"rule": "GLU-L2", "severity": "high", "shown": "LO (below 20 mg/dL)"}],
         "alerts": [],
-        "series": {"time": "2026-03-14T07:05:09.000000Z", "fields": {"value_beyond": "below"}},
+        "series": {
+            "kind": "glucose",
+            "subject": "device:d2",
+            "device": "d2",
+            "time": "2026-03-14T07:05:09.000000Z",
+            "fields": {"value_beyond": "below", "time_known": True},
+        },
         "refused": None,
     }
 
@@ -109,6 +120,8 @@ def alert() -> dict[str, Any]:
         "id": "a1",
         "patient": "p1",
         "condition": "BP-CRISIS",
+        "severity": "high",
+        "readings": 2,
         "state": "open",
         "how": "live",
         "key": "20260314-c-1",
@@ -117,7 +130,7 @@ def alert() -> dict[str, Any]:
 
 
 def judged(readings: list[dict[str, Any]], alerts: list[dict[str, Any]]) -> list[str]:
-    return [str(one) for one in reconcile([crisis(), low()], DEVICES, readings, alerts)]
+    return [str(one) for one in reconcile([crisis(), low()], DEVICES, readings, alerts, WEARERS)]
 
 
 def test_what_agrees_everywhere_has_no_finding() -> None:
@@ -137,6 +150,27 @@ SPOILT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "time misstated": (
         lambda one: one["journal"]["observation"]["time"].update(utc="2026-03-14T09:05:09Z"),
         "misdated",
+    ),
+    "point misdated by a second": (
+        lambda one: one["series"].update(time="2026-03-14T07:05:10.000001Z"),
+        "misdated",
+    ),
+    "point of another kind": (lambda one: one["series"].update(kind="glucose"), "wrong place"),
+    "point of another person": (lambda one: one["series"].update(subject="p2"), "wrong place"),
+    "point of another device": (lambda one: one["series"].update(device="d2"), "wrong place"),
+    "point with more than was measured": (
+        lambda one: one["series"]["fields"].update(pulse_rate=72.0),
+        "altered",
+    ),
+    "point whose time is not known": (
+        lambda one: one["series"]["fields"].update(time_known=False),
+        "altered",
+    ),
+    "given to another person": (lambda one: one.update(patient="p2"), "wrong person"),
+    "flag told lower": (lambda one: one["flags"][0].update(severity="low"), "altered"),
+    "held for a repeat of nothing": (
+        lambda one: one["journal"].update(suspect_of="20260314-c-9"),
+        "no twin",
     ),
     "value altered": (
         lambda one: one["journal"]["observation"]["parts"]["systolic"].update(value="129"),
@@ -197,3 +231,43 @@ def test_an_alert_that_is_not_due_is_named() -> None:
     found = judged([reading_of_crisis(), reading_of_low()], [alert(), other])
 
     assert any(line.startswith("alert ") for line in found)
+
+
+@pytest.mark.parametrize("spoilt", [{"severity": "medium"}, {"readings": 1}])
+def test_an_alert_told_lower_or_without_its_second_reading_is_named(
+    spoilt: dict[str, object],
+) -> None:
+    found = judged([reading_of_crisis(), reading_of_low()], [{**alert(), **spoilt}])
+
+    assert any("a1" in line for line in found)
+
+
+def test_a_converted_value_is_compared_to_its_last_digit() -> None:
+    sugar = replace(low(), parts={"value": ("6.3", "mmol/L")}, flags=frozenset[str]())
+    reading = reading_of_low()
+    told = {"value": "113.498", "unit": "mg/dL", "original": {"value": "6.3", "unit": "mmol/L"}}
+    reading["journal"]["observation"]["parts"] = {"value": told}
+    reading["flags"] = []
+
+    def found(stored: float) -> list[str]:
+        reading["series"]["fields"] = {"value": stored, "time_known": True}
+        return [str(one) for one in reconcile([sugar], DEVICES, [reading], [])]
+
+    assert found(113.498) == []
+    assert any(line.startswith("altered") for line in found(113.499))
+
+
+def test_a_mark_that_was_lost_is_named() -> None:
+    control = replace(low(), marks=frozenset({"control"}))
+    reading = reading_of_low()
+
+    def found() -> list[str]:
+        return [str(one) for one in reconcile([control], DEVICES, [reading], [])]
+
+    assert any("control" in line for line in found())
+    reading["journal"]["observation"]["marks"] = ["control", "suspected_duplicate"]
+    assert found() == []
+
+
+def test_where_nothing_was_measured_and_nothing_stored_nothing_is_proved() -> None:
+    assert [one.what for one in reconcile([], DEVICES, [], [])] == ["no truth"]
