@@ -44,7 +44,7 @@ class Unit:
         self._box.counters.add("visits.begun")
         before = self.trouble
         try:
-            async with self._box.quarantine.turn(driver.id):
+            async with self._box.quarantine.turn(self.binding.profile.driver):
                 visited = await self._visit(driver, open_link, standing)
         except (LinkError, StoreError) as fault:
             self.trouble = str(fault)
@@ -81,7 +81,11 @@ class Unit:
     async def _driven(self, driver: Driver, info: UnitInfo, link: Link, filing: Filing) -> Ended:
         quarantine, name = self._box.quarantine, self.binding.profile.driver
         third_party = self.binding.third_party
-        quarantine.begin(name, third_party=third_party)
+        try:
+            quarantine.begin(name, third_party=third_party)
+        except StoreError:
+            await link.close()
+            raise
         bug: Exception | None = None
         try:
             try:
