@@ -12,7 +12,7 @@ from edge.links.recording import Recording
 from edge.scan import Visited
 from gateway.contract.session import Driver, Link, UnitInfo
 from gateway.runtime import log
-from gateway.runtime.errors import LinkError, StoreError
+from gateway.runtime.errors import LinkError, StoreError, said
 
 _log = log.get("visits")
 
@@ -92,7 +92,7 @@ class Unit:
                 session = driver.open(info)
             except BaseException as error:  # noqa: BLE001 a vendor's code ends here, as in the visit loop
                 await link.close()
-                bug = RuntimeError(f"raised {type(error).__name__}: {error}")
+                bug = RuntimeError(f"raised {type(error).__name__}: {said(error)}")
                 return Ended(Outcome.BUG, str(bug), bug)
             ended = await drive(
                 session,
