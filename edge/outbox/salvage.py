@@ -32,7 +32,8 @@ _SIMPLE = (
     ("places", ("place", "device")),
     ("clocks", ("device", "memory")),
 )
-_META_KEPT = frozenset({"agent", "era", "mark", "last_receipt"})
+_META_NUMBERS = frozenset({"era", "mark"})
+_META_KEPT = frozenset({"agent", "last_receipt"})
 _decode = msgspec.json.Decoder(Observation).decode
 
 Found = tuple[object, ...]
@@ -75,6 +76,8 @@ def _is_kept(table: str, found: Found) -> bool:
     if table == "removed":
         _, first, last, digest = found
         return isinstance(first, int) and isinstance(last, int) and _is_digest(digest)
+    if table == "meta" and found[0] in _META_NUMBERS:
+        return isinstance(found[1], str) and re.fullmatch("[0-9]{1,18}", found[1]) is not None
     return table != "meta" or found[0] in _META_KEPT
 
 

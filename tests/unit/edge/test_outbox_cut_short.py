@@ -10,6 +10,7 @@ import pytest
 from edge.outbox.store import Outbox
 from gateway.model.observation import Observation
 from gateway.runtime.clock import ManualClock
+from gateway.wire.receipts import Receipt
 
 Make = Callable[..., Observation]
 DEVICE = "d1" * 10
@@ -101,3 +102,22 @@ def test_a_damaged_digest_of_what_was_removed_is_left_behind(path: Path, epoch: 
 
     assert recovery is not None
     assert recovery.lost == (f"{epoch}:{ROWS + 1}-699",)
+
+
+def test_a_damaged_mark_is_left_behind_and_receipts_are_taken_as_before(
+    path: Path, epoch: str
+) -> None:
+    db = sqlite3.connect(path)
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('mark', '1~7')")
+    db.commit()
+    db.close()
+    damage_index_and_claim_issued(path, ROWS)
+
+    outbox = Outbox.open(path, "box-1", CLOCK)
+    batch = outbox.next_batch(100, live=False, skip=frozenset())
+    assert batch is not None
+    receipt = Receipt(envelope="e", agent="box-1", epoch=epoch, store="s", commit=1)
+    settled = outbox.settle(batch.ids, receipt)
+    outbox.close()
+
+    assert settled.stored == len(batch.rows)
