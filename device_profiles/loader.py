@@ -1,5 +1,6 @@
 """From TOML files to profiles. Refuses a file with a sentence that says what to write instead; talks to no device."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from gateway.runtime.plugins import distribution
 MODELS = OURS.models
 FILE_BYTES_MAX = 20_000
 FILES_MAX = 10_000
+ID_CHARS_MAX = 80  # what an observation has room for
+
+_carried = re.compile(r"[A-Za-z0-9_.+-]+/[A-Za-z0-9_.+-]+").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,25 @@ def installed() -> Catalogue:
         for path in paths:
             _claim(profile_id(path), theirs, owners)
             try:
+                _refuse_uncarried(path)
                 entries[profile_id(path)] = load_file(
                     path, profile_id(path), distribution=theirs.distribution
                 )
             except ConfigError as fault:
                 faults.append(Fault(theirs.distribution, profile_id(path), str(fault)))
     return Catalogue(entries, tuple(faults))
+
+
+def _refuse_uncarried(path: Path) -> None:
+    """Each reading names its profile: one that no envelope carries would have them all parked by the cloud."""
+    name = profile_id(path)
+    if len(name) > ID_CHARS_MAX or not _carried(name):
+        raise ConfigError(
+            str(path),
+            "(its place)",
+            f"makes the id {name!r}, of {len(name)} characters",
+            f"folder and file in a to z, 0 to 9 and -, {ID_CHARS_MAX} characters at most, as aandd/ua-651ble.toml",
+        )
 
 
 def _claim(name: str, by: Shelf, owners: dict[str, str]) -> None:

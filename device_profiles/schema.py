@@ -192,7 +192,7 @@ class ProfileFile(_Table):
     maker: Text
     model: Text
     kind: Annotated[StrictStr, Field(description=f"one of {', '.join(sorted(KINDS))}")]
-    driver: Annotated[StrictStr, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$")]
+    driver: Annotated[StrictStr, Field(max_length=80, pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$")]
     link: Literal["ble", "advert", "serial"]
     support: Literal["published device bytes", "reference project's tests", "documents only"]
     basis: Text

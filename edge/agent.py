@@ -118,7 +118,9 @@ async def _put_together(
     os.umask(PRIVATE)
     _prepare(settings.data_dir)
     key = keys.tenant_key(settings.data_dir, settings.tenant_key_file)
-    outbox = await AsyncOutbox.open(settings.data_dir / running.OUTBOX_FILE, settings.agent, clock)
+    file = settings.data_dir / running.OUTBOX_FILE
+    async with watchdog.starting():
+        outbox = await AsyncOutbox.open(file, settings.agent, clock)
     try:
         quarantine = Quarantine.open(settings.data_dir)
         drivers = Drivers.installed(quarantine, settings.plugins)

@@ -12,7 +12,7 @@ from edge.settings import DeviceSettings, EdgeSettings
 from gateway.contract.profile import IdentityRule, Profile, SerialLine
 from gateway.contract.session import CONTRACT, Driver
 from gateway.model.identity import Scheme
-from gateway.runtime.errors import ConfigError
+from gateway.runtime.errors import ConfigError, said
 from gateway.runtime.plugins import DRIVERS, found
 
 BLE, ADVERT, SERIAL = "ble", "advert", "serial"
@@ -82,7 +82,7 @@ class Drivers:
                 contract = loaded.contract
         except BaseException as error:  # noqa: BLE001 a vendor's code: whatever it raises, `sys.exit` too, bars it alone
             self.quarantine.bar(
-                driver, f"driver {driver} does not load: {type(error).__name__}: {error}"
+                driver, f"driver {driver} does not load: {type(error).__name__}: {said(error)}"
             )
             return None
         if contract != CONTRACT:

@@ -38,7 +38,7 @@ from gateway.contract.visit import (
     Visit,
     Wake,
 )
-from gateway.runtime.errors import LinkError, StoreError
+from gateway.runtime.errors import LinkError, StoreError, said
 
 INBOX_MAX = 256  # events that wait for the session; beyond it the link waits
 HISTORY_MAX = 4096  # happenings kept of a visit that may have to be played again
@@ -338,7 +338,7 @@ class _Shell:
                 self._end = replace(
                     self._end,
                     outcome=Outcome[ending.name],
-                    why=str(error or ""),
+                    why="" if error is None else said(error),
                     error=error,
                     unheard=ending is Ending.FINISHED and self._lost is not None,
                 )

@@ -9,7 +9,7 @@ from edge.ledger_check import LedgerCheck
 from edge.outbox.port import AsyncOutbox
 from edge.receipting import Receipting
 from edge.reporting import Reporting
-from edge.sending import Sending, Wire
+from edge.sending import PACKET_BYTES, Sending, Wire
 from gateway.runtime.clock import Clock
 from gateway.runtime.counters import Counters
 from gateway.wire.topics import Down, Up
@@ -86,7 +86,8 @@ class Exchange:
         if await self._sending.send(wire):
             self._reporting.changed()
         if self._reporting.due <= now:
-            wire.send(Up.STATUS, await self._reporting.status(), retain=True)
+            fits = wire.packet_bytes_max - PACKET_BYTES
+            wire.send(Up.STATUS, await self._reporting.status(fits), retain=True)
 
     def pause_s(self) -> float:
         """How long until something is due."""

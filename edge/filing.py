@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from edge.binding import ADVERT, BY_RADIO, SERIAL, Binding
@@ -98,10 +99,11 @@ class Filing:
         return UnitInfo(
             profile=clock.profile,
             cursor=cursor,
-            facts=enrolled.facts if enrolled else {},
+            # To be read alone: it is by the enrolled facts that another device is told from this one.
+            facts=MappingProxyType(dict(enrolled.facts) if enrolled else {}),
             zone_offset_s=clock.zone_offset_s(),
             raw_stream=binding.raw_stream,
-            secrets=binding.secrets,
+            secrets=MappingProxyType(dict(binding.secrets)),
             box_off_s=clock.box_off_s,
         )
 

@@ -72,9 +72,15 @@ class Quarantine:
 
     def begin(self, driver: str, *, third_party: bool) -> None:
         """A visit by this driver begins: on disk before its code runs, where it isn't ours. Raises StoreError."""
-        if third_party:
-            self._notes.calling[driver] = self._notes.calling.get(driver, 0) + 1
+        if not third_party:
+            return
+        self._notes.calling[driver] = self._notes.calling.get(driver, 0) + 1
+        try:
             self._write()
+        except StoreError:
+            # It is not called: the next note that does fit must not say that it was.
+            self._forget(driver)
+            raise
 
     def end(self, driver: str, bug: Exception | None, *, third_party: bool) -> None:
         """A visit by this driver ended by itself; `bug`: what it raised that was no PeerError."""
@@ -92,12 +98,15 @@ class Quarantine:
     def _leave(self, driver: str, *, third_party: bool) -> None:
         if not third_party:
             return
-        left = self._notes.calling.pop(driver, 1) - 1
-        if left:
-            self._notes.calling[driver] = left
+        self._forget(driver)
         # A note that stays counts as one stop at most; what the visit brought must not be lost over it.
         with suppress(StoreError):
             self._write()
+
+    def _forget(self, driver: str) -> None:
+        left = self._notes.calling.pop(driver, 1) - 1
+        if left:
+            self._notes.calling[driver] = left
 
     def bar(self, driver: str, why: str) -> None:
         """A driver that could not be loaded, or may not run."""

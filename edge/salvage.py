@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from gateway.contract.border import kept
 from gateway.contract.session import Closed, Command, Event, Reading, Received, Report, Session
 from gateway.contract.unreadable import UnreadableError
 from gateway.contract.visit import Effect, Happening, Over, Persist, Persisted, Visit
@@ -31,7 +32,7 @@ class _Overheard:
             self._session = self._open()
         for command in self._session.on(event):
             if isinstance(command, Report):
-                self.reports.append(command.reading)
+                self.reports.append(kept(command.reading))
             yield command
 
 

@@ -22,7 +22,7 @@ from edge.clock_history import (
 from gateway.contract.profile import ClockRule, Profile
 from gateway.contract.session import Reading
 from gateway.contract.stamping import is_dated
-from gateway.model.observation import Moment, TimeMethod
+from gateway.model.observation import SPAN_S_MAX, Moment, TimeMethod
 from gateway.runtime.clock import iso
 
 FUTURE_S = 60.0  # a stored time that lies further ahead of its own arrival is none
@@ -118,8 +118,9 @@ def _unknown(reading: Reading, arrival: Arrival, memory: ClockMemory) -> Moment:
         early_s = round(seen_s, 3)
     elif reading.pushed and memory.emptied_s is not None:
         # A device that tells by itself, and had told all: this was measured since then, whenever it is told.
-        since_s = arrival.at.timestamp() - memory.emptied_s
-        early_s = round(max(0.0, since_s) + BOX_STEP_S, 3)
+        since_s = max(0.0, arrival.at.timestamp() - memory.emptied_s) + BOX_STEP_S
+        # A box that has been in another century since says nothing of it, and no envelope carries such an interval.
+        early_s = round(since_s, 3) if since_s <= SPAN_S_MAX else None
     return Moment(
         utc=iso(arrival.at),
         method=TimeMethod.ARRIVAL,

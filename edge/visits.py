@@ -12,7 +12,7 @@ from edge.links.recording import Recording
 from edge.scan import Visited
 from gateway.contract.session import Driver, Link, UnitInfo
 from gateway.runtime import log
-from gateway.runtime.errors import LinkError, StoreError
+from gateway.runtime.errors import LinkError, StoreError, said
 
 _log = log.get("visits")
 
@@ -44,7 +44,7 @@ class Unit:
         self._box.counters.add("visits.begun")
         before = self.trouble
         try:
-            async with self._box.quarantine.turn(driver.id):
+            async with self._box.quarantine.turn(self.binding.profile.driver):
                 visited = await self._visit(driver, open_link, standing)
         except (LinkError, StoreError) as fault:
             self.trouble = str(fault)
@@ -81,14 +81,18 @@ class Unit:
     async def _driven(self, driver: Driver, info: UnitInfo, link: Link, filing: Filing) -> Ended:
         quarantine, name = self._box.quarantine, self.binding.profile.driver
         third_party = self.binding.third_party
-        quarantine.begin(name, third_party=third_party)
+        try:
+            quarantine.begin(name, third_party=third_party)
+        except StoreError:
+            await link.close()
+            raise
         bug: Exception | None = None
         try:
             try:
                 session = driver.open(info)
             except BaseException as error:  # noqa: BLE001 a vendor's code ends here, as in the visit loop
                 await link.close()
-                bug = RuntimeError(f"raised {type(error).__name__}: {error}")
+                bug = RuntimeError(f"raised {type(error).__name__}: {said(error)}")
                 return Ended(Outcome.BUG, str(bug), bug)
             ended = await drive(
                 session,

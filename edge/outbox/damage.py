@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.outbox.records import Recovery
 from edge.outbox.salvage import salvage
-from edge.outbox.schema import connect, translated, writing
+from edge.outbox.schema import DamageError, connect, translated, writing
 from gateway.runtime.errors import StoreError
 
 ASIDE_MAX = 1_000  # names tried for the damaged file
@@ -17,11 +17,19 @@ _PARTS = ("-wal", "-shm", "")  # the file last: once it has moved, all has
 
 
 def make(path: Path) -> None:
-    """Make the file (0600) where there is none. Raises StoreError."""
+    """Make the file (0600) where there is none. Raises DamageError for one that was emptied, StoreError."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        made = not path.exists()
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            size = os.fstat(handle).st_size
+        finally:
+            os.close(handle)
     except OSError as error:
         raise _refused(path, error) from error
+    if not (made or size):
+        # SQLite would take it for a new one, and delete the log that stands beside it.
+        raise DamageError("the file is empty")
 
 
 def recover(path: Path, now: datetime, why: str, *, epoch: str) -> Recovery:

@@ -63,7 +63,9 @@ def enrolled(db: sqlite3.Connection, place: str) -> Enrolled | None:
         " WHERE p.place = ?",
         (place,),
     ).fetchone()
-    return Enrolled(found[0], found[1], found[2], _decode_facts(found[3])) if found else None
+    facts = _facts(found[3]) if found else None
+    # Whose facts can't be read any more is enrolled anew, by what it states: nothing is left to tell another device by.
+    return None if facts is None else Enrolled(found[0], found[1], found[2], facts)
 
 
 def note(
@@ -99,11 +101,27 @@ def states(db: sqlite3.Connection) -> tuple[DeviceState, ...]:
             device=row[0],
             profile=row[1],
             place=row[2],
-            facts=_decode_facts(row[3]),
-            last_heard=from_iso(row[4]) if row[4] else None,
-            last_reading=from_iso(row[5]) if row[5] else None,
+            facts=_facts(row[3]) or {},
+            last_heard=moment(row[4]),
+            last_reading=moment(row[5]),
             readings=row[6],
             trouble=row[7],
         )
         for row in found
     )
+
+
+def moment(told: object) -> datetime | None:
+    """A time as it was noted; None where it never was, or where the disk has damaged it."""
+    try:
+        return from_iso(told) if isinstance(told, str) else None
+    except ValueError:
+        return None
+
+
+def _facts(told: object) -> dict[str, str] | None:
+    # SQLite doesn't see a bit that flips inside a value, and a damaged note on one device must not stop all others.
+    try:
+        return _decode_facts(told) if isinstance(told, str | bytes) else None
+    except msgspec.MsgspecError:
+        return None

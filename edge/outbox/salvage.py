@@ -1,8 +1,10 @@
 """What can be read of a damaged outbox, row by row, into a new one. Reads the old file only; names what it could not read."""
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from heapq import merge
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -30,7 +32,8 @@ _SIMPLE = (
     ("places", ("place", "device")),
     ("clocks", ("device", "memory")),
 )
-_META_KEPT = frozenset({"agent", "era", "mark", "last_receipt"})
+_META_NUMBERS = frozenset({"era", "mark"})
+_META_KEPT = frozenset({"agent", "last_receipt"})
 _decode = msgspec.json.Decoder(Observation).decode
 
 Found = tuple[object, ...]
@@ -42,24 +45,44 @@ def salvage(moved: Path, into: sqlite3.Connection, why: str, *, epoch: str) -> R
     Runs inside the caller's transaction. Where anything is lost, cursors and clocks stay behind: devices are read again
     from the start, and keys tell what is known.
     """
-    old = sqlite3.connect(f"{moved.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    # Beside an empty file SQLite deletes the log even where it may only read, unless it is told that nothing will change.
+    how = "mode=ro" if moved.stat().st_size else "immutable=1"
+    old = sqlite3.connect(f"{moved.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
     try:
         old.text_factory = _text
+        # Of a file that ends before its header says, SQLite reads not one page without this: the table's definition is believed.
+        old.execute("PRAGMA writable_schema = ON")
         issued = _epochs(old)
-        rows = [row for row in _rows(old, sum(issued.values())) if _sound(row)]
+        rows = 0
+        # One by one: a box has no room for all of them at once.
+        for row in _rows(old, sum(issued.values())):
+            if _sound(row):
+                _keep(into, row)
+                rows += 1
         for table, columns in _SIMPLE:
             for found in _readable(old, table, columns):
-                if table != "meta" or found[0] in _META_KEPT:
+                if _is_kept(table, found):
                     _insert(into, table, columns, found)
     finally:
         old.close()
-    for row in rows:
-        _keep(into, row)
     lost = _put_epochs(into, issued, epoch)
     if lost:
         into.execute("UPDATE devices SET cursor = NULL")
         into.execute("DELETE FROM clocks")
-    return Recovery(str(moved), why, len(rows), lost)
+    return Recovery(str(moved), why, rows, lost)
+
+
+def _is_kept(table: str, found: Found) -> bool:
+    if table == "removed":
+        _, first, last, digest = found
+        return isinstance(first, int) and isinstance(last, int) and _is_digest(digest)
+    if table == "meta" and found[0] in _META_NUMBERS:
+        return isinstance(found[1], str) and re.fullmatch("[0-9]{1,18}", found[1]) is not None
+    return table != "meta" or found[0] in _META_KEPT
+
+
+def _is_digest(told: object) -> bool:
+    return isinstance(told, str) and re.fullmatch("[0-9a-f]{16}", told) is not None
 
 
 def _text(raw: bytes) -> str:
@@ -162,19 +185,19 @@ def _put_epochs(into: sqlite3.Connection, issued: dict[str, int], epoch: str) ->
     for old in dict.fromkeys((*issued, *highest)):
         count = max(issued.get(old, 0), highest.get(old, 0))
         _insert(into, "epochs", ("epoch", "issued", "opened", "why"), (old, count, "", "salvaged"))
-        lost += _gaps(into, old, count)
+        lost += islice(_gaps(into, old, count), LOST_MAX)
     _insert(into, "epochs", ("epoch", "opened", "why"), (epoch, "", "a damaged file was salvaged"))
     return tuple(lost[:LOST_MAX])
 
 
-def _gaps(into: sqlite3.Connection, epoch: str, count: int) -> list[str]:
-    held = {n for (n,) in into.execute("SELECT n FROM rows WHERE epoch = ?", (epoch,))}
-    for first, last in into.execute("SELECT first, last FROM removed WHERE epoch = ?", (epoch,)):
-        held.update(range(first, min(last, count) + 1))
-    missing = [n for n in range(1, count + 1) if n not in held]
-    named: list[str] = []
-    # Neighbours differ from their place in the list by the same amount.
-    for _, run in groupby(enumerate(missing), key=lambda at: at[1] - at[0]):
-        numbers = [number for _, number in run]
-        named.append(f"{epoch}:{numbers[0]}-{numbers[-1]}")
-    return named
+def _gaps(into: sqlite3.Connection, epoch: str, count: int) -> Iterator[str]:
+    # Never a list of the numbers themselves: how many were issued may be damage, too.
+    held = into.execute("SELECT n, n FROM rows WHERE epoch = ? ORDER BY n", (epoch,))
+    gone = into.execute("SELECT first, last FROM removed WHERE epoch = ? ORDER BY first", (epoch,))
+    due = 1
+    for first, last in merge(held, gone):
+        if first > due:
+            yield f"{epoch}:{due}-{first - 1}"
+        due = max(due, last + 1)
+    if due <= count:
+        yield f"{epoch}:{due}-{count}"

@@ -64,7 +64,7 @@ def last_mark(db: sqlite3.Connection) -> int:
 def trim(db: sqlite3.Connection, limits: OutboxLimits, now_s: float, *, aside: int) -> int:
     """Remove what has been aside long enough, or is too much; the digest of what goes is kept.
 
-    `aside`: how many rows are, as far as is known. Returns how many went.
+    `aside`: how many rows are, as far as is known. Returns how many of these went; parked rows were none of them.
     """
     gone = db.execute(
         "SELECT id, epoch, n, key, state FROM rows INDEXED BY rows_aside"
@@ -80,7 +80,7 @@ def trim(db: sqlite3.Connection, limits: OutboxLimits, now_s: float, *, aside: i
     for row in gone:
         db.execute("DELETE FROM rows WHERE id = ?", (row[0],))
     _remember(db, [(row[1], row[2], row[3], row[4]) for row in gone])
-    return len(gone)
+    return sum(row[4] != PARKED for row in gone)
 
 
 def _rows(db: sqlite3.Connection, ids: frozenset[int]) -> list[_Row]:

@@ -10,7 +10,6 @@ import msgspec
 from edge.outbox import devices
 from edge.outbox.records import OutboxLimits, OutboxStatus, ParkedRow, Running, WindowFigures
 from edge.outbox.schema import connect_readonly, translated
-from gateway.runtime.clock import from_iso
 from gateway.runtime.errors import StoreError
 
 SHOWN_MAX = 100  # parked and damaged rows that a status lists
@@ -69,11 +68,11 @@ def _read(db: sqlite3.Connection, limits: OutboxLimits) -> OutboxStatus:
         used=max(pending / limits.rows_max, size / limits.bytes_max),
         oldest_pending=datetime.fromtimestamp(oldest, UTC) if oldest is not None else None,
         aside=aside,
-        last_receipt=from_iso(told["last_receipt"]) if "last_receipt" in told else None,
+        last_receipt=devices.moment(told.get("last_receipt")),
         devices=devices.states(db),
         parked=_parked(db),
         damaged=_damaged(db),
-        running=_decode_running(told["running"]) if "running" in told else None,
+        running=_running(told.get("running")),
     )
 
 
@@ -93,3 +92,10 @@ def _damaged(db: sqlite3.Connection) -> tuple[str, ...]:
         (SHOWN_MAX,),
     )
     return tuple(f"{epoch}:{number}" for epoch, number in found)
+
+
+def _running(told: str | None) -> Running | None:
+    try:
+        return _decode_running(told) if told is not None else None
+    except msgspec.MsgspecError:
+        return None  # damaged on the disk: the next second's note takes its place

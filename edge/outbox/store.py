@@ -71,8 +71,8 @@ class Outbox:
         lock = _take(path)
         try:
             recovery = resume(path, epoch=random_hex(EPOCH_BITS))
-            make(path)
             try:
+                make(path)
                 db = connect(path)
             except DamageError as damage:
                 found = str(damage)

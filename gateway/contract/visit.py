@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
+from gateway.contract.border import taken
 from gateway.contract.session import (
     Closed,
     Command,
@@ -165,7 +166,7 @@ class Visit:
                 told = _counted(told)
                 if closing and not isinstance(command, Report):
                     continue
-                yield from self._effects(event, command)
+                yield from self._effects(event, taken(command))
                 if self.over:
                     return
         except PeerError as fault:

@@ -50,7 +50,7 @@ def content_hash(kind: str, parts: Mapping[str, Part]) -> str:
             (part.original.value, part.original.unit) if part.original else (part.value, part.unit)
         )
         told.append(f"{name}={part.beyond or ''}{'' if part.beyond else value} {unit}")
-    return hashlib.blake2b("\x1f".join(told).encode(), digest_size=STAMP_BYTES).hexdigest()
+    return hashlib.blake2b(_octets("\x1f".join(told)), digest_size=STAMP_BYTES).hexdigest()
 
 
 def observation_key(device: str, kind: str, stamp: Stamp, accepted: date) -> str:
@@ -76,7 +76,7 @@ def observation_key(device: str, kind: str, stamp: Stamp, accepted: date) -> str
         else stamp.raw_time.date()
     )
     rest = hashlib.blake2b(
-        "\x1f".join((device, kind, *told)).encode(), digest_size=STAMP_BYTES
+        _octets("\x1f".join((device, kind, *told))), digest_size=STAMP_BYTES
     ).hexdigest()
     return f"{day.isoformat().replace('-', '')}-{stamp.scheme.value}-{rest}"
 
@@ -92,3 +92,8 @@ def ledger_digest(numbered: Iterable[tuple[int, str]]) -> int:
 
 def _iso(moment: datetime | None) -> str:
     return moment.isoformat() if moment else ""
+
+
+def _octets(text: str) -> bytes:
+    # A driver that decodes what it can't read by `surrogateescape` gives text that plain UTF-8 refuses.
+    return text.encode("utf-8", "surrogatepass")

@@ -34,3 +34,11 @@ class ConfigError(Exception):
     def __str__(self) -> str:
         """One sentence for the operator."""
         return f"{self.where}: {self.key}: {self.why}. Write {self.instead}"
+
+
+def said(error: BaseException) -> str:
+    """What an error says of itself. A plugin's may fail even at that, and must not stop who asks."""
+    try:
+        return str(error)
+    except Exception as other:  # noqa: BLE001 whatever a vendor's `__str__` raises, its kind is told instead
+        return f"{type(error).__name__}, which can't say why ({type(other).__name__})"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device_profiles.lint import lint
-from device_profiles.loader import MODELS, installed, load_profiles
+from device_profiles.loader import ID_CHARS_MAX, MODELS, installed, load_profiles
 from gateway.runtime.errors import ConfigError
 
 GOOD = (MODELS / "aandd" / "ua-651ble.toml").read_text()
@@ -121,3 +121,25 @@ def test_a_file_that_is_not_installed_is_linted_with_the_sightings_beside_it(
 
     assert [finding.code.name for finding in alone] == ["NEVER_SEEN"]
     assert lint(path) == []
+
+
+@pytest.mark.parametrize("place", ["acme/my cuff", "\u9c7c\u8dc3/ye660", f"acme/{'x' * 76}"])
+def test_one_whose_name_no_envelope_carries_is_told_and_costs_no_other(
+    site: Path, place: str
+) -> None:
+    offer(site, "acme", f"acme_named_{len(place)}", "acme/x", place)
+
+    known = installed()
+
+    assert "acme/x" in known.entries
+    assert place not in known.entries
+    (fault,) = known.faults
+    assert fault.profile == place
+    assert f"makes the id {place!r}, of {len(place)} characters" in fault.why
+
+
+def test_the_longest_name_that_an_observation_has_room_for_is_taken(site: Path) -> None:
+    place = f"acme/{'x' * (ID_CHARS_MAX - 5)}"
+    offer(site, "acme", "acme_longest", place)
+
+    assert place in installed().entries

@@ -351,3 +351,17 @@ def test_what_is_live_goes_before_the_backlog(
 def test_the_facts_of_a_visit_are_a_mapping_of_text() -> None:
     facts: Mapping[str, str] = ReportFacts({"serial_number": "x"}).facts
     assert facts["serial_number"] == "x"
+
+
+async def test_a_driver_that_tells_a_number_as_text_costs_its_own_visit_alone(
+    tmp_path: Path, outbox: AsyncOutbox
+) -> None:
+    def broken(_unit: UnitInfo, _opened: Opened) -> Flow:
+        yield Report(Reading("blood_pressure", {"systolic": "120 mmHg"}))  # type: ignore[dict-item]
+        yield Flush()
+
+    house = house_of(tmp_path, outbox, driver=FlowDriver("acme.cuff", broken))
+    for _ in range(2):
+        assert not (await house.visit(Cuff("A-77", (120,)))).well
+    await house.visit(Cuff("A-77", (120,)))
+    assert "unserved: driver acme.cuff raised TypeError" in str(house.unit.trouble)

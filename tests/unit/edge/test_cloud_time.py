@@ -101,7 +101,9 @@ def test_an_answer_that_took_long_says_nothing_and_is_asked_for_again() -> None:
     assert box.counters.snapshot() == {"clock.answer_slow": 1}
 
 
-@pytest.mark.parametrize("told", ["", "soon", "2026-03-14T07:05:00", "9" * 5_000])
+@pytest.mark.parametrize(
+    "told", ["", "soon", "2026-03-14T07:05:00", "9" * 5_000, "9999-12-31T23:59:59-23:00"]
+)
 def test_garbage_is_counted_and_means_nothing(told: str) -> None:
     box = Heard(0)
 
