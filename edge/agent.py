@@ -13,6 +13,7 @@ from random import Random
 
 from device_profiles.loader import installed
 from edge import keys, running, watchdog
+from edge.alone import visiting
 from edge.binding import ADVERT, BLE, LINE, Binding, Drivers, bind
 from edge.filing import Box, standing_at
 from edge.links.ble_radio import BleRadio, Heard
@@ -178,7 +179,7 @@ def _work(agent: Agent) -> list[Coroutine[object, None, None]]:
     for unit in agent.units:
         if agent.radio is not None and unit.binding.link == BLE:
             bell = agent.bells[unit.binding.place]
-            visit = _by_radio(unit, agent.radio)
+            visit = _by_radio(unit, agent.radio, agent.box.data_dir)
             streams = unit.binding.profile.stream is not None
             turns = agent.radio.stream_turns if streams else agent.radio.turns
             work.append(attend(bell, visit, turns, agent.box.clock, agent.rng))
@@ -190,12 +191,17 @@ def _work(agent: Agent) -> list[Coroutine[object, None, None]]:
     return work
 
 
-def _by_radio(unit: Unit, radio: Radio) -> Callable[[Heard], Awaitable[Visited]]:
+def _by_radio(
+    unit: Unit, radio: Radio, data_dir: Path
+) -> Callable[[Heard], Awaitable[Visited | None]]:
     channels = unit.binding.profile.channels
 
-    def visit(heard: Heard) -> Awaitable[Visited]:
+    async def visit(heard: Heard) -> Visited | None:
         standing = standing_at(unit.binding, lasting=heard.lasting)
-        return unit.visit(lambda now: radio.connect(heard, channels, now), standing)
+        with visiting(data_dir, heard.address) as mine:
+            if not mine:
+                return None
+            return await unit.visit(lambda now: radio.connect(heard, channels, now), standing)
 
     return visit
 

@@ -6,22 +6,20 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 import typer
 
 from device_profiles.loader import installed
+from edge.alone import pairing
 from edge.links.ble_radio import PLATFORM
 from edge.links.pairing import PASSKEY_S, PairingError, Why
-from edge.outbox.status import read_status
 from edge.pairing import FIND_S, NotHeardError, NotProvedError, Paired, Person, Step, Wanted
 from edge.pairing import pair as walk_through
 from edge.plugins import allowed_profiles
-from edge.running import OUTBOX_FILE
 from edge.settings import EdgeSettings
 from gateway.contract.profile import BleChannel
 from gateway.runtime.clock import Clock
-from gateway.runtime.errors import ConfigError, LinkError, StoreError
+from gateway.runtime.errors import ConfigError, LinkError
 
 LINE_BYTES_MAX = 64
 
@@ -70,24 +68,9 @@ async def talk(asked: Asked, told: EdgeSettings, where: str, clock: Clock) -> No
         lambda step: typer.echo(_STEPS[step].format(address=asked.address)),
     )
     wanted = Wanted(asked.address, channels, just_works=not asked.from_stdin, again=asked.again)
-    paired = await walk_through(wanted, person, clock, lambda: _last_visit(told, asked.address))
+    async with pairing(told.data_dir, asked.address):
+        paired = await walk_through(wanted, person, clock)
     typer.echo(_success(paired, asked.address))
-
-
-def _last_visit(told: EdgeSettings, address: str) -> datetime | None:
-    """When this box's agent last read the device without trouble, as its outbox has it."""
-    try:
-        devices = read_status(told.data_dir / OUTBOX_FILE).devices
-    except StoreError:
-        return None  # no agent has run here yet, or it is at work on the file
-    return max(
-        (
-            one.last_heard
-            for one in devices
-            if one.place == address and one.last_heard and not one.trouble
-        ),
-        default=None,
-    )
 
 
 def _channels(asked: Asked, told: EdgeSettings, where: str) -> Mapping[str, BleChannel]:
@@ -127,8 +110,6 @@ def in_words(fault: LinkError, place: str) -> str:
 
 def _success(paired: Paired, place: str) -> str:
     how = "by passkey" if paired.by_passkey else "without a passkey: it has none to show"
-    if not paired.read:
-        return f"{place} is paired ({how}), and the agent that runs on this box has read it since."
     return (
         f"{place} is paired ({how}), and answered without you: {', '.join(paired.read)}.\n"
         "If it is enrolled in the settings, vitalgate edge run reads it from now on."

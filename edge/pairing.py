@@ -1,14 +1,12 @@
 """Pairing a device with this box: find it, pair it, and prove the bond by a second connection without a person. Prints nothing.
 
 The proof only reads. It subscribes to nothing: a device that deletes what was confirmed would tell its readings to nobody.
-A running agent that has read the device meanwhile is proof as well: a cuff that was emptied does not advertise again.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from edge.links.ble_radio import PLATFORM, BleRadio, Heard, bus_path
@@ -26,10 +24,9 @@ from gateway.runtime.clock import Clock
 from gateway.runtime.errors import LinkError
 
 FIND_S = 60.0  # to be heard; a person presses a button meanwhile
-# A running agent visits the device as soon as it is paired; where both share the link, whoever hangs up ends it for both.
+# Another program may share the link; whoever hangs up ends it for both.
 PROOF_TRIES_MAX = 3
 PAIR_TRIES_MAX = 2
-LOOK_EVERY_S = 1.0  # whether a running agent has read it
 HEARD_MAX = 64  # advertisements of the one device that wait; older ones are no news
 
 
@@ -61,19 +58,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """What came of it: whether by passkey, and which channels answered afterwards; none where a running agent was faster."""
+    """What came of it: whether by passkey, and which channels answered afterwards."""
 
     by_passkey: bool
     read: tuple[str, ...]
-
-
-Visited = Callable[[], datetime | None]
-"""When an agent that runs on this box last read the device without trouble."""
-
-
-def by_nobody() -> datetime | None:
-    """No agent runs."""
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,33 +93,15 @@ class _Ears:
         except TimeoutError as late:
             raise NotHeardError(f"{self._address} was not heard within {FIND_S:g} s") from late
 
-    async def next_unless(self, over: Callable[[], bool]) -> Heard | None:
-        """The same, or None as soon as that is over. Raises NotHeardError."""
-        hearing = asyncio.ensure_future(self.next())
-        try:
-            while not over():
-                if (await asyncio.wait({hearing}, timeout=LOOK_EVERY_S))[0]:
-                    return await hearing
-            return None
-        finally:
-            hearing.cancel()
 
-
-async def pair(
-    wanted: Wanted, person: Person, clock: Clock, visited: Visited = by_nobody
-) -> Paired:
+async def pair(wanted: Wanted, person: Person, clock: Clock) -> Paired:
     """Walk one person through it. Raises NotHeardError, PairingError, NotProvedError, LinkError."""
     async with _listening(wanted.address) as ears:
         person.told(Step.LOOKING)
-        before = visited()
         by_passkey = await _paired(ears, wanted, person)
         # Our agent is gone by now: what follows is what happens at night, with nobody there.
         person.told(Step.PROVING)
-
-        def visited_since() -> bool:
-            return visited() not in {None, before}
-
-        return Paired(by_passkey, await _proved(ears, wanted, clock, visited_since))
+        return Paired(by_passkey, await _proved(ears, wanted, clock))
 
 
 @asynccontextmanager
@@ -170,19 +140,15 @@ async def _try(agent: PairingAgent, heard: Heard, wanted: Wanted, person: Person
         await agent.part(device)
 
 
-async def _proved(
-    ears: _Ears, wanted: Wanted, clock: Clock, visited: Callable[[], bool]
-) -> tuple[str, ...]:
+async def _proved(ears: _Ears, wanted: Wanted, clock: Clock) -> tuple[str, ...]:
     fault: NotProvedError | None = None
     for _ in range(PROOF_TRIES_MAX):
         try:
-            heard = await ears.next_unless(visited)
+            heard = await ears.next()
         except NotHeardError:
             if fault is None:
                 raise
             break
-        if heard is None:
-            return ()
         try:
             return await _read(ears, heard, wanted, clock)
         except NotProvedError as failed:

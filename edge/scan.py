@@ -18,6 +18,7 @@ FAILED_S_MIN, FAILED_S_MAX = 1.0, 300.0
 REST_S_MIN, REST_S_MAX = 1.0, 30.0
 FRESH_GAP_S = 5.0  # so long silent, then heard: it advertises anew, so it has something to tell
 ABSENT_S_MAX = 10.0  # how often at least an absent port is looked for
+TAKEN_S = 1.0  # until it is looked again whether a person still has it
 STALE_S = 10.0  # an advertisement this old is no reason to connect
 
 
@@ -123,12 +124,12 @@ class Bells:
 
 async def attend(
     bell: Bell,
-    visit: Callable[[Heard], Awaitable[Visited]],
+    visit: Callable[[Heard], Awaitable[Visited | None]],
     turns: AbstractAsyncContextManager[None],
     clock: Clock,
     rng: Random,
 ) -> None:
-    """Visit one device whenever it is heard and it is its turn, for ever."""
+    """Visit one device whenever it is heard and it is its turn, for ever. `visit` gives None where a person has it now."""
     failing, resting = (
         Backoff(FAILED_S_MIN, FAILED_S_MAX, rng),
         Backoff(REST_S_MIN, REST_S_MAX, rng),
@@ -145,6 +146,9 @@ async def attend(
             if bell.fresh and (heard.paired or not unpaired):
                 failing.reset()
             visited = await visit(heard)
+        if visited is None:
+            await asyncio.sleep(TAKEN_S)
+            continue
         bell.silence()
         unpaired = visited.unpaired
         if visited.well:

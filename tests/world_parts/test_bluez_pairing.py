@@ -1,7 +1,6 @@
 """Pairing over org.bluez, by the product's own agent and steps: what a person is asked, and how it fails."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -196,37 +195,6 @@ async def test_a_bond_that_stands_is_one_though_bluez_never_answers(
         paired = await pair(Wanted(ADDRESS, CHANNELS), person(passkey), SystemClock())
 
     assert (paired.read, device.pairings) == (("feature",), [passkey is not None])
-
-
-async def test_a_device_that_a_running_agent_has_emptied_since_need_not_be_heard_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read_at = datetime(2026, 3, 14, 12, tzinfo=UTC)
-    async with locked_cuff(tmp_path, monkeypatch) as (_, device):
-        visits: list[datetime | None] = [read_at]
-
-        def told(step: Step) -> None:
-            if step is Step.PROVING:
-                device.set_in_range(False)
-                asyncio.get_running_loop().call_later(0.2, visits.append, None)  # one that failed
-                asyncio.get_running_loop().call_later(0.4, visits.append, read_at + timedelta(1))
-
-        monkeypatch.setattr("edge.pairing.LOOK_EVERY_S", 0.05)
-        someone = Person(nobody, told)
-        paired = await pair(Wanted(ADDRESS, CHANNELS), someone, SystemClock(), lambda: visits[-1])
-
-    assert paired == Paired(by_passkey=False, read=())
-    assert len(visits) == 3
-
-
-async def test_what_a_running_agent_read_before_is_no_proof(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read_at = datetime(2026, 3, 14, 12, tzinfo=UTC)
-    async with locked_cuff(tmp_path, monkeypatch):
-        paired = await pair(Wanted(ADDRESS, CHANNELS), person(), SystemClock(), lambda: read_at)
-
-    assert paired.read == ("feature",)
 
 
 async def test_a_device_that_walks_off_while_its_passkey_is_asked_for_ends_the_question(

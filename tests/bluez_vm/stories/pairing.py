@@ -52,14 +52,14 @@ async def _a_wrong_passkey(there: House) -> None:
 async def _just_works(there: House) -> None:
     said = await there.box.pair("cuff")
     assert f"0: Looking for {there.box.devices['cuff'].place}" in said
-    assert "is paired (without a passkey: it has none to show), and " in said
+    assert "is paired (without a passkey: it has none to show), and answered without you: " in said
     await _check_keys(there, "cuff", proof=False)
 
 
 async def _by_passkey(there: House) -> None:
     said = await there.box.pair("meter", typed=as_shown)
     assert f"0: Looking for {there.box.devices['meter'].place}" in said
-    assert "is paired (by passkey), and " in said
+    assert "is paired (by passkey), and answered without you: " in said
     await _check_keys(there, "meter", proof=True)
 
 

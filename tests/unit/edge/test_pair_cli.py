@@ -3,7 +3,6 @@
 import asyncio
 import os
 import threading
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,8 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.links.pairing import PairingError, Why
-from edge.outbox.store import Outbox
-from edge.pair_talk import _ask, _last_visit, _success, in_words
-from edge.pairing import NotProvedError, Paired
-from edge.running import OUTBOX_FILE
-from edge.settings import load
-from gateway.runtime.clock import SystemClock
+from edge.pair_talk import _ask, in_words
+from edge.pairing import NotProvedError
 from gateway.runtime.errors import ConfigError, LinkError
 
 ADDRESS = "AA:BB:CC:DD:EE:FF"
@@ -81,29 +76,6 @@ def test_a_failed_proof_says_how_to_begin_anew_and_what_is_no_pairings_fault_is_
 ):
     assert f"edge pair {ADDRESS} --again" in in_words(NotProvedError("it left"), ADDRESS)
     assert in_words(LinkError("scan: no adapter"), ADDRESS) == "scan: no adapter"
-
-
-def test_what_a_running_agent_has_read_is_said_to_be_read_by_it() -> None:
-    assert "the agent that runs on this box has read it since" in _success(
-        Paired(by_passkey=True, read=()), ADDRESS
-    )
-
-
-@pytest.mark.parametrize(("trouble", "seen"), [(None, True), ("it hung up", False)])
-def test_the_last_good_visit_is_looked_up_in_the_outbox(
-    tmp_path: Path, trouble: str | None, *, seen: bool
-) -> None:
-    told = load(Path(settings(tmp_path)))
-    assert _last_visit(told, ADDRESS) is None
-    now = SystemClock().now().replace(microsecond=0)
-    outbox = Outbox.open(tmp_path / OUTBOX_FILE, "box-1", SystemClock())
-    for device, place in (("d-1", ADDRESS), ("d-2", "AA:BB:CC:DD:EE:00")):
-        outbox.enrol(place, device, "generic/blood-pressure", {})
-        outbox.note_device(device, heard=now, trouble=trouble if place == ADDRESS else None)
-        now += timedelta(hours=1)
-
-    assert (_last_visit(told, ADDRESS) == now - timedelta(hours=2)) is seen
-    outbox.close()
 
 
 @pytest.mark.parametrize(

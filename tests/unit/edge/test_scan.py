@@ -161,6 +161,26 @@ async def test_a_device_that_keeps_failing_is_tried_less_and_less(
     assert len(tried_at) < 10
 
 
+async def test_a_device_that_a_person_has_now_is_visited_as_soon_as_it_is_given_back(
+    bell: Bell, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "TAKEN_S", 0.0)
+    answers: list[Visited | None] = [None] * 20 + [Visited(well=True)]
+    given_back = asyncio.Event()
+
+    async def visit(_heard: Heard) -> Visited | None:
+        answer = answers.pop(0)
+        if not answers:
+            given_back.set()
+            await asyncio.Event().wait()
+        return answer
+
+    attending = asyncio.create_task(attend(bell, visit, asyncio.Semaphore(), clock, Random(1)))
+    bell.ring(CUFF)
+    await asyncio.wait_for(given_back.wait(), 5)
+    attending.cancel()
+
+
 @pytest.mark.parametrize(
     ("how", "unpaired", "tries_min", "tries_max"),
     [
