@@ -96,7 +96,8 @@ class BleRadio:
         """Begin discovery, or begin it anew. Raises LinkError."""
         await self.hush()
 
-        def detected(device: BLEDevice, data: AdvertisementData) -> None:
+        def detected(known: BLEDevice, data: AdvertisementData) -> None:
+            device = as_it_is_now(known, data)
             hear(
                 Heard(
                     device.address.upper(),
@@ -202,6 +203,22 @@ def refuse_pairing() -> AbstractAsyncContextManager[object]:
     from edge.links.pairing import guarding  # noqa: PLC0415 dbus-fast is for Linux
 
     return guarding()
+
+
+def as_it_is_now(known: BLEDevice, data: AdvertisementData) -> BLEDevice:
+    """The device with what BlueZ says of it at this moment. Bleak goes on with what it was told when it first heard the device.
+
+    BlueZ forgets a device that is neither paired nor heard for half a minute, and makes another of it later: whether that is
+    paired would never be known.
+    """
+    details = cast("object", known.details)
+    match details, data.platform_data:
+        case dict(), (str(path), dict(properties)):
+            return BLEDevice(
+                known.address, known.name, {**details, "path": path, "props": properties}
+            )
+        case _:
+            return known
 
 
 def is_lasting(device: BLEDevice) -> bool:

@@ -20,6 +20,7 @@ from gateway.runtime.errors import LinkError
 from tests.world_parts.bluez_hands import (
     FEATURE,
     NEEDS_DBUS,
+    PATIENCE_S,
     found,
 )
 from tests.world_parts.bluez_locks import (
@@ -180,3 +181,22 @@ async def test_what_another_programs_visit_led_to_is_not_asked_of_whoever_pairs(
                 await client.read_gatt_char(FEATURE)
             assert running.refusals(DEVICE) == 1
         assert not await device.bonds()
+
+
+async def test_that_a_device_was_paired_is_heard_though_bluez_had_forgotten_and_found_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: asyncio.Queue[Heard] = asyncio.Queue()
+    async with locked_cuff(tmp_path, monkeypatch), registered() as other:
+        radio = BleRadio("bluez", "")
+        await radio.open()
+        await radio.listen(heard.put_nowait)
+        assert not (await heard.get()).paired
+        await other.forget(DEVICE)
+        await pair(Wanted(ADDRESS, CHANNELS), person(), SystemClock())
+
+        async with asyncio.timeout(PATIENCE_S):
+            while not (seen := await heard.get()).paired:
+                pass
+        assert (await radio.connect(seen, CHANNELS, SystemClock().monotonic)) is not None
+        await radio.close()
