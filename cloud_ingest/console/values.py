@@ -144,9 +144,8 @@ def _glucose(part: Part, words: Words, unit: str | None) -> Shown:
     try:
         number = Decimal(part.value or "")
         in_unit = number / MGDL_PER_MMOLL if unit == "mmol/L" else number
-        told = in_unit.quantize(
-            STEPS[unit]
-        )  # raises for what has more digits than can be counted with
+        # Raises for what has more digits than can be counted with.
+        told = in_unit.quantize(STEPS[unit])
     except InvalidOperation:
         return Shown(_digits(part, words), unit_name(own))
     return Shown(f"≈ {told}", unit, device)

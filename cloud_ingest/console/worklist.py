@@ -14,7 +14,6 @@ from cloud_ingest.console.viewer import Viewer
 from cloud_ingest.console.words import Words
 from cloud_ingest.stores.records.alerts import DOUBTED
 from cloud_ingest.stores.records.views import (
-    ALERTS_MAX,
     AlertRow,
     BoxRow,
     FlagRow,
@@ -31,6 +30,8 @@ DEVICE_SILENT_S = 24 * 3_600
 LAG_SHOWN_S = 5.0  # below that charts count as up to date
 UNSURE = "?"  # a condition that ends so was not confirmed by a second reading
 TOGETHER_US = 10 * 60 * 1_000_000  # readings that confirm each other lie within this
+
+ALERTS_MAX = 300  # on one page; the rest are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +262,7 @@ def is_late(alert: AlertRow) -> bool:
 
 def _standing(views: RecordsViews) -> Sequence[AlertRow]:
     """Everything that nobody has ended, the most urgent first: what a page has no room for must not be what pages."""
-    alerts = views.unresolved()
-    if len(alerts) >= ALERTS_MAX:  # those beyond have no room, and are counted
-        alerts = [one for one in views.all_alerts() if one.state != AlertState.RESOLVED]
-    return sorted(alerts, key=_urgency)
+    return sorted(views.unresolved(), key=_urgency)
 
 
 def _urgency(alert: AlertRow) -> tuple[bool, bool, int, int]:

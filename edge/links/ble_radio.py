@@ -97,7 +97,7 @@ class BleRadio:
         await self.hush()
 
         def detected(known: BLEDevice, data: AdvertisementData) -> None:
-            device = as_it_is_now(known, data)
+            device = _as_it_is_now(known, data)
             hear(
                 Heard(
                     device.address.upper(),
@@ -205,7 +205,7 @@ def refuse_pairing() -> AbstractAsyncContextManager[object]:
     return guarding()
 
 
-def as_it_is_now(known: BLEDevice, data: AdvertisementData) -> BLEDevice:
+def _as_it_is_now(known: BLEDevice, data: AdvertisementData) -> BLEDevice:
     """The device with what BlueZ says of it at this moment. Bleak goes on with what it was told when it first heard the device.
 
     BlueZ forgets a device that is neither paired nor heard for half a minute, and makes another of it later: whether that is

@@ -24,7 +24,7 @@ PASSKEY_S = (
 PAIR_S = 75.0  # connecting (20 s at most), discovery of services, and the person
 # Without a question for the person. Beside a running agent BlueZ may lose the connection that Pair waits for (seen on 5.66).
 UNASKED_S = 35.0
-# Nor does it answer a Pair where a running agent's connection looks for services as well, though the bond stands (seen on 5.66).
+# Nor does it answer a Pair where another program's connection looks for services as well, though the bond stands (seen on 5.66).
 LOOK_EVERY_S = 5.0
 PASSKEY_MAX = 999_999
 

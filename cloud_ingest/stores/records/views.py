@@ -6,12 +6,11 @@ from threading import Lock
 from typing import Protocol
 
 import msgspec
-from sqlalchemy import ColumnElement, Engine, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
 
 from cloud_ingest.rules.judge import SECOND_US
 from cloud_ingest.rules.state import StateError, decode_state
 from cloud_ingest.rules.thresholds import Thresholds
-from cloud_ingest.stores.records.alerts import LATE
 from cloud_ingest.stores.records.criteria import Voided, Voiding
 from cloud_ingest.stores.records.journal import JournalRow, read_rows
 from cloud_ingest.stores.records.mending import unjudged
@@ -33,14 +32,12 @@ from cloud_ingest.stores.records.schema import (
     voided,
     voidings,
 )
-from gateway.model.alert import RANK, AlertState, Severity
+from gateway.model.alert import AlertState, Severity
 from gateway.wire.status import Status, decode_status
 
-ALERTS_MAX = 300  # on one screen
 PATIENTS_MAX = 60
 INBOX_MAX = 50
 KEYS_MAX = 2_000  # in one question for places
-_RANKED = {severity.value: -rank for severity, rank in RANK.items()}
 JOURNAL_CACHE = 512  # envelopes kept decoded: what was received never changes (fates do, and are not shown from here)
 
 
@@ -176,20 +173,8 @@ class RecordsViews:
         self._lock = Lock()
 
     def unresolved(self) -> Sequence[AlertRow]:
-        """Alerts that nobody has ended, by when they must be answered; of over ALERTS_MAX, those that are needed the most."""
-        query = (
-            select(alerts)
-            .where(alerts.c.state != AlertState.RESOLVED)
-            # A fresh crisis is due after all that was left lying, and must not be cut off behind it.
-            .order_by(
-                alerts.c.state == AlertState.ACKNOWLEDGED,
-                alerts.c.how == LATE,
-                case(_RANKED, value=alerts.c.severity),
-                alerts.c.answer_by_us,
-            )
-            .limit(ALERTS_MAX)
-        )
-        return sorted(self._alerts(query), key=lambda alert: alert.answer_by_us)
+        """Alerts that nobody has ended."""
+        return self._alerts(select(alerts).where(alerts.c.state != AlertState.RESOLVED))
 
     def pages_for_us(self, alert: AlertRow) -> int:
         """How old a reading may be that pages for what this alert is about."""

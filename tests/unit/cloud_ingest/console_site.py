@@ -3,6 +3,7 @@
 import asyncio
 import html
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,15 @@ class Site:
         page = (await self.client.get("/")).text
         guard = page.partition('name="guard" value="')[2].partition('"')[0]
         return await self.client.post(path, data={"guard": guard}, headers={"origin": BASE})
+
+
+async def with_one_person(folder: Path, device: str) -> AsyncIterator[Site]:
+    """Chen Wei, who has diabetes and wears that device; nothing is measured yet."""
+    ward = w.empty_ward(folder)
+    ward.person("Chen Wei", "1967-09-12", "Diabetes", device)
+    yield (one := await enter(ward, folder))
+    await one.client.aclose()
+    ward.close()
 
 
 async def enter(ward: w.Ward, folder: Path, series: object = None) -> Site:

@@ -10,7 +10,7 @@ import pytest
 from cloud_ingest.console.charts import DETAILED_MAX
 from gateway.model.observation import Beyond, Observation, Part, Source
 from tests.unit.cloud_ingest import console_ward as w
-from tests.unit.cloud_ingest.console_site import Site, enter
+from tests.unit.cloud_ingest.console_site import Site, with_one_person
 
 MANY = DETAILED_MAX + 100
 CONTROL_BACK = 12  # readings ago
@@ -18,11 +18,8 @@ CONTROL_BACK = 12  # readings ago
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    ward = w.empty_ward(tmp_path)
-    ward.person("Chen Wei", "1967-09-12", "Diabetes", "meter-1")
-    yield (one := await enter(ward, tmp_path))
-    await one.client.aclose()
-    ward.close()
+    async for one in with_one_person(tmp_path, "meter-1"):
+        yield one
 
 
 def stored(value: str, at: datetime, number: int, *marks: str) -> Observation:

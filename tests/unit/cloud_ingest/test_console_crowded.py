@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
+from cloud_ingest.console.worklist import ALERTS_MAX
 from cloud_ingest.stores.records.open import writing
 from cloud_ingest.stores.records.schema import alerts
-from cloud_ingest.stores.records.views import ALERTS_MAX
 from gateway.model.observation import Source
 from tests.unit.cloud_ingest import console_ward as w
 from tests.unit.cloud_ingest.console_site import Site, enter

@@ -10,18 +10,15 @@ from cloud_ingest.console.times import micros
 from cloud_ingest.console.trends import DRAWN_MAX, READ_MAX
 from cloud_ingest.stores.series import Point
 from tests.unit.cloud_ingest import console_ward as w
-from tests.unit.cloud_ingest.console_site import Site, enter
+from tests.unit.cloud_ingest.console_site import Site, with_one_person
 
 KIND, MINUTE = "continuous_glucose", timedelta(minutes=1)
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    ward = w.empty_ward(tmp_path)
-    ward.person("Chen Wei", "1967-09-12", "Diabetes", "sensor-1")
-    yield (one := await enter(ward, tmp_path))
-    await one.client.aclose()
-    ward.close()
+    async for one in with_one_person(tmp_path, "sensor-1"):
+        yield one
 
 
 def worn(site: Site, minutes: int) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.model.observation import Original, Part
 from tests.unit.cloud_ingest import console_ward as w
-from tests.unit.cloud_ingest.console_site import Site, enter
+from tests.unit.cloud_ingest.console_site import Site, with_one_person
 
 HUGE = "1e99"
 
@@ -38,11 +38,8 @@ ODD: Mapping[str, tuple[str, Mapping[str, Part]]] = {
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    ward = w.empty_ward(tmp_path)
-    ward.person("Chen Wei", "1967-09-12", "Diabetes", "meter-1")
-    yield (one := await enter(ward, tmp_path))
-    await one.client.aclose()
-    ward.close()
+    async for one in with_one_person(tmp_path, "meter-1"):
+        yield one
 
 
 @pytest.mark.parametrize("unit", ["own", "mmol/L", "mg/dL"])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cloud_ingest.console import worklist
 from cloud_ingest.console.access import new_link
-from cloud_ingest.stores.records import views
 from tests.unit.cloud_ingest import console_ward as w
 from tests.unit.cloud_ingest.console_site import Site, enter
 
@@ -77,7 +77,7 @@ async def test_a_box_that_says_nothing_for_a_quarter_of_an_hour_is_away(empty: S
 async def test_a_fresh_crisis_stands_above_whatever_was_left_lying(
     empty: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "ALERTS_MAX", 2)
+    monkeypatch.setattr(worklist, "ALERTS_MAX", 2)
     for number in range(3):
         empty.ward.person(f"Late {number}", "1954-05-02", "", f"meter-{number}")
         stale = w.NOW - timedelta(days=1)

@@ -1,8 +1,6 @@
 """One reading against rules and state: limits, units, confirmation, late and live, suspected duplicates, slots."""
 
-from datetime import UTC, datetime
 from itertools import permutations
-from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -21,8 +19,6 @@ from cloud_ingest.rules.state import (
 )
 from cloud_ingest.rules.thresholds import default_thresholds
 from cloud_ingest.rules.window import WINDOW_MAX, Window
-from cloud_ingest.rules.worktime import answer_by
-from gateway.model.alert import Severity
 from gateway.model.observation import Observation, Source
 from gateway.runtime.errors import StoreError
 
@@ -377,24 +373,3 @@ def test_a_pair_is_found_in_whatever_order_a_stream_comes(make, order):
     told = run(make, *(stream[at] for at in order))
     raised = [f for each in told for f in each.findings if f.alert is not None]
     assert [finding.alert.key for finding in raised] == [stream[3].key]
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
-        ("2026-03-13T01:00:00", "2026-03-16T12:00:00"),  # Friday morning: Monday
-        ("2026-03-14T15:05:00", "2026-03-16T12:00:00"),  # Saturday: Monday
-        ("2026-03-16T08:00:00", "2026-03-17T12:00:00"),
-    ],
-)
-def test_a_late_finding_waits_for_noon_of_the_next_working_day(now, expected):
-    zone = ZoneInfo("Asia/Shanghai")
-    moment = datetime.fromisoformat(now).replace(tzinfo=zone).astimezone(UTC)
-    by = answer_by(THRESHOLDS, Severity.HIGH, moment, zone, live=False)
-    assert by.astimezone(zone).replace(tzinfo=None).isoformat() == expected
-
-
-def test_a_live_finding_waits_as_long_as_its_severity_allows():
-    now = datetime(2026, 3, 14, tzinfo=UTC)
-    by = answer_by(THRESHOLDS, Severity.HIGH, now, None, live=True)
-    assert (by - now).total_seconds() == 15 * 60
