@@ -123,6 +123,7 @@ async def _put_together(
     async with watchdog.starting():
         outbox = await AsyncOutbox.open(file, settings.agent, clock)
     try:
+        await outbox.keep_to_key(keys.mark_of(key))
         quarantine = Quarantine.open(settings.data_dir)
         drivers = Drivers.installed(quarantine, settings.plugins)
         offer = allowed_profiles(installed(), settings.plugins)

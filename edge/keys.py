@@ -1,5 +1,7 @@
 """The tenant's key on disk: read, or made once, and refused where others could read it. Encrypts nothing."""
 
+import hashlib
+import hmac
 import os
 import stat
 from pathlib import Path
@@ -30,6 +32,11 @@ def tenant_key(data_dir: Path, given: Path | None) -> bytes:
     if mode & 0o077:
         raise _refusal(path, f"mode {mode:04o} lets others read it", f"chmod 600 {path}")
     return _parse(path, told)
+
+
+def mark_of(key: bytes) -> str:
+    """16 hex digits by which a key is known again, and from which nobody gets it."""
+    return hmac.new(key, b"vitalgate: the mark of this key", hashlib.sha256).hexdigest()[:16]
 
 
 def _parse(path: Path, told: bytes) -> bytes:

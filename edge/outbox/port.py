@@ -73,6 +73,10 @@ class AsyncOutbox:
         """The cursor of the last commit for this device."""
         return await self._do(self._outbox.cursor, device)
 
+    async def keep_to_key(self, mark: str) -> None:
+        """Hold on to the key under which devices have their pseudonyms. Raises ConfigError for another one."""
+        await self._do(self._outbox.keep_to_key, mark)
+
     async def clock_memory(self, device: str) -> str | None:
         """What visits learnt of this device's clock, as they wrote it."""
         return await self._do(self._outbox.clock_memory, device)

@@ -33,7 +33,7 @@ _SIMPLE = (
     ("clocks", ("device", "memory")),
 )
 _META_NUMBERS = frozenset({"era", "mark"})
-_META_KEPT = frozenset({"agent", "last_receipt"})
+_META_KEPT = frozenset({"agent", "key_mark", "last_receipt"})
 _decode = msgspec.json.Decoder(Observation).decode
 
 Found = tuple[object, ...]

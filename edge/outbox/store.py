@@ -264,6 +264,22 @@ class Outbox:
         with translated():
             return status.read(self._db, self._limits)
 
+    def keep_to_key(self, mark: str) -> None:
+        """Hold on to the tenant's key under which devices have their pseudonyms, told by its mark (`edge/keys.py`).
+
+        Raises ConfigError for another one: every device would be a stranger, its whole memory told once more for nobody.
+        """
+        held = self._get("key_mark")
+        if held not in (None, mark):
+            raise ConfigError(
+                "the outbox", "tenant_key_file",
+                f"devices have their names here under the key with the mark {held}; this one's is {mark}",
+                "the old key back from its backup, or a new data_dir if the key is gone for good",
+            )  # fmt: skip
+        if held is None:
+            with self._writing():
+                self._set("key_mark", mark)
+
     def close(self) -> None:
         """Close the file and let another open it."""
         self._db.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge import keys
 from edge.outbox import damage
 from edge.outbox.records import OutboxLimits
 from edge.outbox.status import read_status
@@ -343,4 +344,20 @@ def test_every_commit_is_fsynced_also_after_a_note_that_is_not(path: Path) -> No
 
     assert outbox._db.execute("PRAGMA synchronous").fetchone() == (2,)
     assert outbox._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    outbox.close()
+
+
+def test_an_outbox_keeps_to_the_key_that_names_its_devices_also_when_salvaged(path: Path) -> None:
+    held, other = keys.mark_of(b"k" * 32), keys.mark_of(b"l" * 32)
+    outbox = Outbox.open(path, "box-1", CLOCK)
+    outbox.keep_to_key(held)
+    outbox.close()
+    path.write_bytes(path.read_bytes() + b"a page that ends")
+    overwrite(path, 28, b"\xff\xff\xff\xff")
+
+    outbox = Outbox.open(path, "box-1", CLOCK)
+    assert outbox.recovery is not None
+    with pytest.raises(ConfigError, match=f"{held}; this one's is {other}"):
+        outbox.keep_to_key(other)
+    outbox.keep_to_key(held)
     outbox.close()
