@@ -124,7 +124,7 @@ async def _put_together(
         outbox = await AsyncOutbox.open(file, settings.agent, clock)
     try:
         await outbox.keep_to_key(keys.mark_of(key))
-        quarantine = Quarantine.open(settings.data_dir)
+        quarantine = Quarantine.open(settings.data_dir, clock.base().boot)
         drivers = Drivers.installed(quarantine, settings.plugins)
         offer = allowed_profiles(installed(), settings.plugins)
         bindings = bind(settings, str(where), offer, drivers)

@@ -11,7 +11,7 @@ import msgspec
 from gateway.runtime.errors import StoreError
 
 RAISED_MAX = 2  # visits running in which a driver raised anything but PeerError
-STOPPED_MAX = 2  # restarts that found a driver's name still noted
+STOPPED_MAX = 2  # restarts within one boot of the machine that found a driver's name still noted
 FILE = "drivers.json"
 FILE_BYTES_MAX = 100_000
 
@@ -21,6 +21,7 @@ class _Notes(msgspec.Struct):
 
     calling: dict[str, int] = {}
     stopped: dict[str, int] = {}
+    boot: str = ""
 
 
 @dataclass(slots=True)
@@ -34,13 +35,18 @@ class Quarantine:
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
-    def open(cls, data_dir: Path) -> "Quarantine":
-        """Read the notes of the run before. A driver that was being called when it ended is counted. Raises StoreError."""
+    def open(cls, data_dir: Path, boot: str = "") -> "Quarantine":
+        """Read the notes of the run before; `boot` says in which boot of the machine this is. Raises StoreError.
+
+        A driver that was being called when that run ended is counted, unless the machine went down with it: a power cut
+        is nobody's fault.
+        """
         path = data_dir / FILE
         notes = _read(path)
-        for driver in notes.calling:
-            notes.stopped[driver] = notes.stopped.get(driver, 0) + 1
-        notes.calling = {}
+        if notes.boot == boot:
+            for driver in notes.calling:
+                notes.stopped[driver] = notes.stopped.get(driver, 0) + 1
+        notes.calling, notes.boot = {}, boot
         quarantine = cls(path, notes)
         quarantine._write()
         return quarantine

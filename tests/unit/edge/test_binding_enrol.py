@@ -168,6 +168,19 @@ def test_a_driver_in_which_the_agent_stopped_twice_is_quarantined_over_restarts(
     assert "came to a stop in driver acme.loop 2 times" in str(quarantine.why_not("acme.loop"))
 
 
+def test_power_cuts_in_mid_visit_bar_no_driver(tmp_path: Path) -> None:
+    for boot in ("first", "second", "third"):
+        quarantine = Quarantine.open(tmp_path, boot)
+        quarantine.begin("acme.slow", third_party=True)
+    assert Quarantine.open(tmp_path, "fourth").why_not("acme.slow") is None
+
+    # Two stops of one boot still do, whatever boot they are counted in.
+    Quarantine.open(tmp_path, "fifth").begin("acme.slow", third_party=True)
+    Quarantine.open(tmp_path, "fifth").begin("acme.slow", third_party=True)
+    Quarantine.open(tmp_path, "fifth")
+    assert "2 times" in str(Quarantine.open(tmp_path, "sixth").why_not("acme.slow"))
+
+
 def test_a_visit_that_ends_forgives_a_stop(tmp_path: Path) -> None:
     Quarantine.open(tmp_path).begin("acme.slow", third_party=True)
     quarantine = Quarantine.open(tmp_path)
