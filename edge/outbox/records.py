@@ -23,7 +23,8 @@ class OutboxLimits:
     """The disk budget. `rows_max` and `bytes_max` bound what waits for a receipt: above them `accept` refuses.
 
     What a receipt covers is kept aside for `keep_s`, at most `aside_rows_max` rows of it. `parked_max`: parked rows that
-    stay visible. `told_max`: measurements that are known again when a device repeats them.
+    stay visible. `told_max`: measurements that are known again when a device repeats them. `free_bytes_min`: what readings leave
+    of the disk, so that receipts can be noted there; it is twice what SQLite's log takes.
     """
 
     rows_max: int = 500_000
@@ -32,6 +33,7 @@ class OutboxLimits:
     keep_s: float = 7 * 86_400.0
     parked_max: int = 10_000
     told_max: int = 1_000_000
+    free_bytes_min: int = 8 * 1024 * 1024
 
 
 class OutboxFull(StoreError):  # noqa: N818 reads as what it says, at every `except`

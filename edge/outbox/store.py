@@ -5,11 +5,11 @@ import os
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from edge.outbox import accepting, devices, ledger, settling, status, waiting
+from edge.outbox import accepting, devices, ledger, room, settling, status, waiting
 from edge.outbox.damage import make, recover, resume
 from edge.outbox.records import (
     BATCH_BYTES_MAX,
@@ -54,6 +54,7 @@ class Outbox:
         self._clock = clock
         self._limits = limits
         self._lock: int | None = None
+        self._folder: Path | None = None
         self._comparing = False
         self._use = _Use()
         self.recovery: Recovery | None = None
@@ -83,6 +84,7 @@ class Outbox:
             os.close(lock)
             raise
         outbox._lock = lock
+        outbox._folder = path.parent
         outbox.recovery = recovery
         return outbox
 
@@ -110,6 +112,7 @@ class Outbox:
             raise ValueError(f"{len(observations)} observations, {len(live)} flags")
         base = base or self._clock.base()
         bodies = [accepting.fitting(observation) for observation in observations]
+        left = self._left_on_disk(sum(map(accepting.cost, bodies)))
         with self._writing():
             epoch, issued = self._epoch()
             added = bytes_added = 0
@@ -119,7 +122,7 @@ class Outbox:
                     continue
                 added += 1
                 bytes_added += accepting.cost(body)
-                self._refuse_when_full(added, bytes_added)
+                self._refuse_when_full(added, bytes_added, left)
                 numbered = accepting.Numbered(row_id, epoch, issued + added, device, is_live, base)
                 accepting.add(self._db, numbered, observation.key, body, self._now_s())
             self._db.execute(
@@ -304,7 +307,27 @@ class Outbox:
             self.new_epoch("first")
         self._count()
 
-    def _refuse_when_full(self, rows: int, size: int) -> None:
+    def _left_on_disk(self, wanted: int) -> int | None:
+        """Bytes that rows may take; None in memory. What the cloud has already goes before a reading is refused."""
+        if self._folder is None:
+            return None
+        none_aside = replace(self._limits, aside_rows_max=0)
+        while (left := room.left(self._db, self._folder, self._limits.free_bytes_min)) < wanted:
+            if self._comparing:
+                break
+            with self._writing():
+                gone = settling.trim(self._db, none_aside, self._now_s(), aside=self._use.aside)
+            self._use.aside -= gone
+            if not gone:
+                break
+        return left
+
+    def _refuse_when_full(self, rows: int, size: int, left: int | None) -> None:
+        if left is not None and size > left:
+            raise OutboxFull(
+                f"outbox: {rows} more came, of {size} bytes; the disk has room for {max(0, left)}, and"
+                f" {self._limits.free_bytes_min} more without which no receipt could be noted"
+            )
         if self._use.rows + rows > self._limits.rows_max:
             raise OutboxFull(
                 f"outbox: {self._use.rows} rows wait for a receipt and {rows} more came; it holds {self._limits.rows_max}"
