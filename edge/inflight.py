@@ -1,6 +1,7 @@
 """Which envelopes wait for a receipt, when each goes again, and which rows a hash stands for. Pure; every part is bounded."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -39,6 +40,7 @@ class Inflight:
         self._rng = rng
         self._window: dict[str, Sent] = {}
         self._past: OrderedDict[str, Sent] = OrderedDict()
+        self.got_through = 0  # bytes of the largest envelope that a receipt came for
 
     def room(self, *, live: bool) -> bool:
         """Whether one more envelope may go."""
@@ -71,19 +73,21 @@ class Inflight:
         """Its receipt came. The hash stays known for a while: receipts come twice."""
         sent = self._window.pop(sha256, None)
         if sent is not None:
+            self.got_through = max(self.got_through, len(sent.payload))
             self._remember(sent)
 
     def withdraw(self, sent: Sent) -> None:
         """Its rows are to be cut anew. Its receipt may still come, and settles them then."""
-        self.settled(sent.sha256)
+        self._window.pop(sent.sha256)
+        self._remember(sent)
 
-    def lost_connection(self) -> int:
-        """Nothing is on its way any more; the outbox cuts what is left anew. Returns how many envelopes that were."""
+    def lost_connection(self) -> Sequence[Sent]:
+        """Nothing is on its way any more; the outbox cuts what is left anew. Returns what was, oldest first."""
         lost = list(self._window.values())
         self._window.clear()
         for sent in lost:
             self._remember(sent)
-        return len(lost)
+        return lost
 
     def _remember(self, sent: Sent) -> None:
         self._past[sent.sha256] = replace(sent, payload=b"")

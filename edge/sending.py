@@ -6,6 +6,7 @@ from edge.cloud_time import CloudTime, is_like
 from edge.inflight import Inflight, Sent
 from edge.outbox.port import AsyncOutbox
 from edge.outbox.records import BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch
+from edge.setback import SetBack
 from gateway.runtime import log
 from gateway.runtime.clock import Clock
 from gateway.runtime.counters import Counters
@@ -14,6 +15,8 @@ from gateway.wire.topics import Up
 
 TIME_S_MAX = 3.0  # so long a connection's first readings wait for the cloud to say what time it is
 PACKET_BYTES = 300  # what MQTT adds to a payload: topic and header
+TRIES_WHOLE = 3  # without a receipt, though the cloud has answered: then an envelope is cut smaller
+RECEIPTS_UNTIL_LARGER = 20  # before larger ones are tried again
 
 _log = log.get("sending")
 
@@ -54,28 +57,41 @@ class Sending:
         self._held_until: float | None = None
         self._rows_max = BATCH_ROWS_MAX
         self._unsendable: frozenset[int] = frozenset()
+        self._set_back = SetBack()
         self._receipts = 0
+        self._until_larger = RECEIPTS_UNTIL_LARGER
+        self._answered = False
 
     def connected(self) -> None:
         """A new connection: its broker may take what another's didn't."""
         self._unsendable = frozenset()
         self._receipts = 0
+        self._answered = False
         self._held_until = self._clock.monotonic() + TIME_S_MAX
 
     def told_time(self) -> None:
         """The cloud has answered: readings may go, dated as well as can be."""
         self._held_until = None
+        self._answered = True
 
     def receipted(self) -> None:
-        """A receipt came: envelopes of this size do get through."""
+        """A receipt came. After some of them larger envelopes are tried again."""
         self._receipts += 1
-        self._rows_max = min(BATCH_ROWS_MAX, self._rows_max * 2)
+        self._until_larger -= 1
+        if not self._until_larger:
+            self._until_larger = RECEIPTS_UNTIL_LARGER
+            self._rows_max = min(BATCH_ROWS_MAX, self._rows_max * 2)
 
     def lost(self) -> None:
         """The connection is gone; what was on its way is cut anew on the next."""
-        if self._inflight.lost_connection() and not self._receipts:
-            # Perhaps the broker can't take envelopes of this size, and hangs up instead of saying so.
-            self._rows_max = max(1, self._rows_max // 2)
+        lost = self._inflight.lost_connection()
+        if not lost or self._receipts:
+            return
+        # Perhaps the broker can't take envelopes of this size, and hangs up instead of saying so: at the first too large.
+        suspect = next(filter(self._is_suspect, lost), None)
+        self._cut_to(self._rows_max // 2)
+        if suspect is not None:
+            self._set_back.add(suspect.ids, self._clock.monotonic())
 
     def due(self) -> float | None:
         """When something is to be sent again (monotonic)."""
@@ -94,6 +110,8 @@ class Sending:
                 # Perhaps the cloud never had it: it goes again with the time that is known by now.
                 self._inflight.withdraw(sent)
                 continue
+            if sent.tries >= TRIES_WHOLE and self._answered and self._gives_way(sent, now):
+                continue
             if not wire.send(Up.OBSERVATIONS, sent.payload):
                 return False
             self._counters.add("envelopes.resent")
@@ -103,8 +121,35 @@ class Sending:
             went = True
         return went
 
+    def _gives_way(self, sent: Sent, now: float) -> bool:
+        """Perhaps it is too large for a broker that acknowledges such a one, and drops it. False: it is as small as can be."""
+        if len(sent.ids) > 1:
+            self._cut_to(len(sent.ids) // 2)
+        elif self._is_suspect(sent):
+            self._set_back.add(sent.ids, now)
+        else:
+            return False
+        self._counters.add("envelopes.unreceipted")
+        _log.warning("envelope.unreceipted", size=len(sent.payload), rows=len(sent.ids))
+        self._inflight.withdraw(sent)
+        return True
+
+    def _cut_to(self, rows: int) -> None:
+        self._rows_max = min(self._rows_max, max(1, rows))
+        self._until_larger = RECEIPTS_UNTIL_LARGER
+
+    def _is_suspect(self, sent: Sent) -> bool:
+        """Whether this one row may be what does not get through, so that others should go before it."""
+        larger = len(sent.payload) > self._inflight.got_through
+        return (
+            len(sent.ids) == 1
+            and larger
+            and (self._inflight.got_through > 0 or self._rows_max == 1)
+        )
+
     async def _next_batch(self, wire: Wire) -> Batch | None:
         skip = self._inflight.ids() | self._unsendable
+        skip |= self._set_back.waiting(self._clock.monotonic())
         size = min(BATCH_BYTES_MAX, wire.packet_bytes_max)
         for live in (True, False):
             if self._inflight.room(live=live):

@@ -27,7 +27,11 @@ class Box:
         self.free = 100 * KEPT
         self._make = observation
         whole = disk_usage(folder)
-        monkeypatch.setattr(room.shutil, "disk_usage", lambda *_: whole._replace(free=self.free))
+
+        def usage(_folder: Path) -> object:
+            return whole._replace(free=self.free)
+
+        monkeypatch.setattr(room.shutil, "disk_usage", usage)
         clock = ManualClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
         limits = OutboxLimits(free_bytes_min=KEPT)
         self.outbox = Outbox.open(folder / "outbox.sqlite", "box-1", clock, limits)
