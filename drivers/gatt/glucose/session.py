@@ -130,10 +130,11 @@ class _Meter:
 
     def _fetch(self, of: racp.Asked, steps: Stepwise) -> racp.Reporting:
         done = yield from racp.report(of, steps, self._intro.settle)
-        if not done or steps.counted:
+        if not done or steps.proven:
             return done
-        # Of a meter that doesn't count nothing else says that a record was lost on the way: it tells all of them twice.
-        self._transfer.again()
+        # Nothing else says that a record was lost on the way, of a meter that doesn't count as of one that told copies: it
+        # tells all of them twice.
+        steps.again()
         return (yield from racp.report(of, steps, self._intro.settle))
 
     def _vouched(self, known: Cursor, steps: Stepwise) -> Vouching:

@@ -64,7 +64,8 @@ class Stepwise:
         """No steps yet."""
         self._transfer, self._join = transfer, join
         self._start: Cursor | None = None
-        self._allowed = self._counted = self._storing = False
+        self._announced: int | None = None
+        self._allowed = self._twice = self._storing = False
         self._looked_at = 0
         self._told: set[bytes] = set()
         # What a device tells of itself in mid-transfer.
@@ -74,6 +75,7 @@ class Stepwise:
         """A report is asked for from that record on, or of all; what an earlier one brought counts no more."""
         self._transfer.restart()
         self._start, self._allowed, self._looked_at = start, allowed, 0
+        self._twice = False
 
     @property
     def frames(self) -> int:
@@ -87,26 +89,36 @@ class Stepwise:
         self._aside += told_battery(event)
         return self._transfer.hear(event)
 
+    def again(self) -> None:
+        """The same report is asked for once more: what did come is known, what did not is added."""
+        self._twice = True
+        self._transfer.again()
+
     def restart(self) -> None:
-        """It will come again. What was told stays told."""
-        self._transfer.restart()
-        self._looked_at = 0
+        """It will come again. What was told stays told, and what a first report brought stays known."""
+        if self._twice:
+            self._transfer.again()
+        else:
+            self._transfer.restart()
+            self._looked_at = 0
 
     def expect(self, announced: int | None) -> None:
         """Only of a meter that counts can a later visit say whether something was lost."""
-        self._counted = announced is not None
+        self._announced = announced
 
     @property
-    def counted(self) -> bool:
-        """Whether the meter said how many there would be."""
-        return self._counted
+    def proven(self) -> bool:
+        """Whether as many came as the meter said that there would be. A copy proves nothing: it may stand for one that was lost."""
+        return self._announced is not None and self._transfer.different >= self._announced
 
     def spill(self) -> Iterator[Command]:
         """One step at a time: the next only when the one before is durable."""
         aside, self._aside = self._aside, []
         yield from aside
         come = len(self._transfer.records)
-        if not (self._allowed and self._counted) or self._storing or come - self._looked_at < STEP:
+        if not self._allowed or self._announced is None or self._storing:
+            return
+        if come - self._looked_at < STEP:
             return
         self._looked_at = come
         settled = self._settled()

@@ -92,15 +92,19 @@ class Transfer:
                 self._contexts_come.add(data)
             else:
                 self.frames += 1
-                record = Record(decode_measurement(data), data)
                 # Some meters tell a record twice (i-SENS), and an aborted report may still trickle in.
                 if data not in self._raw:
                     self._raw.add(data)
-                    self.records.append(record)
+                    self.records.append(Record(decode_measurement(data), data))
         except PeerError as fault:
             self.fault = PeerError(f"{channel} {data.hex()}: {fault}")
         if max(self.frames, self._contexts_heard) > RECORDS_MAX:
             raise PeerError(f"over {RECORDS_MAX} records in one transfer")
+
+    @property
+    def different(self) -> int:
+        """How many measurements came, each counted once."""
+        return len(self._raw)
 
     def newest(self) -> Record | None:
         """The record that a meter stored last, as far as its numbers tell: the highest, or behind the wrap the highest there."""
