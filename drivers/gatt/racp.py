@@ -35,6 +35,8 @@ COUNT_OCTETS = (1, 2, 4)  # by service; 2 in glucose and continuous glucose
 
 IN_PROGRESS_CODES = frozenset({0xFE, 0x80})  # ATT errors; the second is that of older devices
 UNSUBSCRIBED_CODES = frozenset({0xFD, 0x81})
+# Request not supported, invalid length, value not allowed, out of range: this request can't be had, and another may.
+DECLINED_CODES = frozenset({0x06, 0x0D, 0x13, 0xFF})
 
 
 class Op(IntEnum):
@@ -169,8 +171,14 @@ def encode_answer(told: Answer | Counted, octets: int = 2) -> bytes:
 
 
 def decode_answer(data: bytes) -> Answer | Counted | Unknown:
-    """What was indicated. Raises PeerError where it is cut, or a count has a width that none has."""
-    fields = Fields(data)
+    """What was indicated. Raises UnansweredError where it is cut, or a count has a width that none has."""
+    try:
+        return _answer_of(Fields(data), data)
+    except PeerError as cut:
+        raise UnansweredError(str(cut)) from cut
+
+
+def _answer_of(fields: Fields, data: bytes) -> Answer | Counted | Unknown:
     op = fields.u8("op code")
     if op == Op.ANSWER:
         fields.u8("operator")
@@ -178,7 +186,7 @@ def decode_answer(data: bytes) -> Answer | Counted | Unknown:
     if op in (Op.COUNTED, Op.COMBINED_COUNTED):
         fields.u8("operator")
         if len(fields.rest) not in COUNT_OCTETS:
-            raise UnansweredError(f"a count of {len(fields.rest)} octets; 1, 2 or 4 are known")
+            raise PeerError(f"a count of {len(fields.rest)} octets; 1, 2 or 4 are known")
         return Counted(int.from_bytes(fields.rest, "little"), op)
     return Unknown(data)
 
@@ -348,11 +356,13 @@ def _answers(answer: Ended, op: int) -> bool:
     return (op, answer.op) in ((Op.COUNT, Op.COUNTED), (Op.REPORT_COMBINED, Op.COMBINED_COUNTED))
 
 
-def _refusal(op: int, code: int) -> Trouble:
+def _refusal(op: int, code: int) -> Ended | Trouble:
     if code in IN_PROGRESS_CODES:
         return Trouble.IN_PROGRESS
     if code in UNSUBSCRIBED_CODES:
         return Trouble.UNSUBSCRIBED
+    if code in DECLINED_CODES:
+        return Answer(op, Outcome.OPERAND_NOT_SUPPORTED)
     raise PeerError(f"refuses request {op} (ATT error 0x{code:02X}); is it paired?")
 
 

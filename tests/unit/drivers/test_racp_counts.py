@@ -53,3 +53,54 @@ def test_a_meter_that_answers_no_abort_either_is_not_asked_on() -> None:
     assert told.ending is Ending.PEER
     assert "also on an abort" in str(told.error)
     assert not any(request.startswith("01") for request in asked(told))
+
+
+# One octet short, of either answer.
+@pytest.mark.parametrize("says", [b"", b"\x05", b"\x06\x00\x04"])
+def test_records_are_had_where_the_answer_to_a_count_is_cut(says: bytes) -> None:
+    told = visited(CountsOddly(says=says))
+    assert told.ending is Ending.FINISHED
+    assert numbers(told) == [1, 2, 3]
+
+
+@dataclass
+class Declines:
+    """A meter whose radio stack declines requests of over two octets by an ATT error, before its control point sees them."""
+
+    inner: Peer
+    code: int
+
+    def hear(self, command: Subscribe | Write | Read) -> Iterator[Received | Refused]:
+        if isinstance(command, Write) and len(command.data) > 2:
+            yield Refused(0.0, command, self.code)
+        else:
+            yield from self.inner.hear(command)
+
+
+@pytest.mark.parametrize("code", [0x06, 0x0D, 0x13, 0xFF])
+def test_a_filter_that_is_declined_by_an_att_error_is_done_without(code: int) -> None:
+    memory = filled(THREE)
+    first = visited(Declines(MeterPeer(memory, KNOWN), code))
+    add(memory, [104], day=2)
+
+    second = visited(Declines(MeterPeer(memory, KNOWN), code), first.cursor)
+
+    assert second.ending is Ending.FINISHED
+    assert numbers(second) == [4]
+
+
+def test_a_meter_that_declines_every_report_is_told_of_in_words() -> None:
+    @dataclass
+    class DeclinesAll:
+        inner: Peer = field(default_factory=lambda: MeterPeer(filled(THREE), KNOWN))
+
+        def hear(self, command: Subscribe | Write | Read) -> Iterator[Received | Refused]:
+            if isinstance(command, Write):
+                yield Refused(0.0, command, 0xFF)
+            else:
+                yield from self.inner.hear(command)
+
+    told = visited(DeclinesAll())
+
+    assert told.ending is Ending.PEER
+    assert "does not support the report of all its records" in str(told.error)
