@@ -14,6 +14,7 @@ from gateway.sdk import (
     Command,
     Event,
     Flow,
+    PeerError,
     Read,
     Received,
     Refused,
@@ -156,8 +157,8 @@ class Desk:
         while True:
             match (yield from self._hear()):
                 case Received(_, told, data) if told == CONTROL:
-                    answer = user_data.decode_answer(data)
-                    if answer.request == request[0]:
+                    answer = _answer(data)
+                    if answer is not None and answer.request == request[0]:
                         return answer
                 case Refused(_, Write(refused)) if refused == CONTROL:
                     return None
@@ -165,6 +166,14 @@ class Desk:
                     return None
                 case _:
                     pass
+
+
+def _answer(data: bytes) -> Answer | None:
+    # What can't be read answers nothing. It is no reason to hang up on somebody who is being weighed.
+    try:
+        return user_data.decode_answer(data)
+    except PeerError:
+        return None
 
 
 def _why(answer: Answer | None) -> str:

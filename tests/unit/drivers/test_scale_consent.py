@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import pytest
+
 from gateway.contract.session import (
     Read,
     Received,
@@ -116,6 +118,21 @@ def test_a_scale_that_does_not_answer_is_waited_for_and_heard_all_the_same() -> 
     told = visited(scale, secrets={"user.1.code": "1"})
 
     assert "no answer" in str(told.error)
+
+
+@pytest.mark.parametrize("says", [b"", b"\x20\x02", b"\x21\x02\x01"], ids=["none", "cut", "foreign"])
+def test_a_scale_whose_answer_cannot_be_read_is_heard_all_the_same(says: bytes) -> None:
+    class Mumbles(Scale):
+        def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
+            if isinstance(command, Write) and command.channel == "user_control":
+                yield Received(0.0, command.channel, says)
+            else:
+                yield from super().hear(command)
+
+    told = visited(Mumbles(upon={"weight": [(12.0, "weight", UNKNOWN)]}), secrets=CODES)
+
+    assert shown(told) == [("body_weight", None, ["unknown_user"])]
+    assert "user 1: the scale does not take the consent code of slot 1: no answer" in str(told.error)
 
 
 def test_what_an_unknown_user_weighs_is_told_without_a_slot_and_marked() -> None:
