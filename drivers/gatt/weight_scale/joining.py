@@ -51,7 +51,8 @@ class Joining:
         if self._packets and not self._goes_on(told):
             ready += self.rest()
         self._since = at if not self._packets else self._since
-        self._packets.append((told, data))
+        if (told, data) not in self._packets:  # the same one once more is no second half
+            self._packets.append((told, data))
         if told.several:
             return ready
         packets, self._packets = self._packets, []

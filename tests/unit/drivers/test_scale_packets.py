@@ -82,3 +82,9 @@ def test_a_place_that_is_nobodys_is_no_new_users() -> None:
 
     assert told.facts == [{}]
     assert str(told.error).endswith("registers no new user: gives place 255, which is nobody's")
+
+
+def test_half_a_measurement_that_comes_twice_is_still_half() -> None:
+    told = heard((1.0, "body_composition", HALVES[0]), (1.04, "body_composition", HALVES[0]))
+
+    assert shown(told) == [("body_composition", "1", ["incomplete"])]
