@@ -98,7 +98,7 @@ def arrive(tenant: str, delivery: Delivery) -> Arrival:
     wrong = {
         position: why
         for position, seen in enumerate(envelope.observations)
-        if isinstance(seen, Observation) and (why := _misfit(seen))
+        if (why := seen.why if isinstance(seen, Unreadable) else _misfit(seen))
     }
     return (
         without(Sealed(came, branch, envelope), wrong) if wrong else Sealed(came, branch, envelope)

@@ -10,11 +10,12 @@ from cloud_ingest.rules import judge as judging
 from cloud_ingest.stores.fate import decode_fates
 from cloud_ingest.stores.records import claims, subjects
 from cloud_ingest.stores.records import parked as quota
+from cloud_ingest.stores.records.arrival import WHY_CHARS_MAX
 from cloud_ingest.stores.records.parked import BEYOND_QUOTA
 from cloud_ingest.stores.records.schema import journal, keys, ledger, ledger_apart, parked
 from cloud_ingest.stores.records.types import Delivery
 from gateway.wire.envelope import WIRE_BYTES_MAX, Header, assemble, encode_observation
-from gateway.wire.receipts import Parked, Question
+from gateway.wire.receipts import Parked, Question, encode
 
 
 def header(kit, body=b"junk", **more: object) -> bytes:
@@ -266,3 +267,16 @@ def test_memory_that_runs_out_is_no_readings_fault(kit, monkeypatch):
     with pytest.raises(MemoryError):
         kit.send(1, kit.bp(120, 80))
     assert kit.rows(journal) == []
+
+
+def test_why_a_reading_is_parked_is_short_however_long_what_was_told(kit):
+    """A receipt that repeats what it refuses can be longer than any broker carries: the box would send for ever."""
+    good = encode_observation(kit.bp(120, 80))
+    long = good.replace(b'"pushed"', b'"' + b"x" * 400_000 + b'"')
+    assert long != good
+    (verdict,) = kit.ingest(assemble("box-1", kit.epoch, 1, [long, good, long]))
+    assert [told.n for told in verdict.receipt.parked] == [1, 3]
+    assert all(len(told.why) <= WHY_CHARS_MAX for told in verdict.receipt.parked)
+    assert len(encode(verdict.receipt)) < 2_000
+    (row,) = kit.rows(journal)
+    assert len(row["fate"]) < 2_000
