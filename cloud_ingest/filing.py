@@ -13,7 +13,6 @@ from gateway.runtime import log
 from gateway.runtime.counters import Counters
 from gateway.runtime.errors import StoreError
 from gateway.wire.receipts import (
-    NONCE_MAX,
     QUESTION,
     QUESTION_BYTES_MAX,
     Answer,
@@ -155,7 +154,7 @@ def _read(delivery: Delivery) -> tuple[Branch, Question | Status] | None:
         match leaf:
             case Up.LEDGER if len(delivery.payload) <= QUESTION_BYTES_MAX:
                 question = decode_question(delivery.payload)
-                if question.schema == QUESTION and 0 < len(question.nonce) <= NONCE_MAX:
+                if question.schema == QUESTION:
                     return branch, question
             case Up.STATUS if len(delivery.payload) <= STATUS_BYTES_MAX:
                 status = decode_status(delivery.payload)

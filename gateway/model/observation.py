@@ -23,6 +23,12 @@ _KEY = r"[0-9]{8}-[rca]-[0-9a-f]{32}"
 _DEVICE = r"[0-9a-f]{20}"
 _CONTENT = r"[0-9a-f]{32}"
 _UTC = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
+# What is published of it: no month of 32 days, no leap second. JSON Schema can't tell leap years.
+_UTC_PUBLISHED = (
+    r"(167[89]|16[89][0-9]|1[7-9][0-9]{2}|2[01][0-9]{2}|22[0-5][0-9]|226[01])"
+    r"-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|[12][0-9]))"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
+)
 _NUMBER = r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?"
 _WORD = r"[A-Za-z0-9_.:/+-]+"
 _TEXT = r"[^\x00-\x1f\x7f]*"
@@ -41,7 +47,7 @@ def _string(pattern: str, shortest: int, longest: int) -> Meta:
 Key = Annotated[str, _string(_KEY, 43, 43)]
 DeviceId = Annotated[str, _string(_DEVICE, 20, 20)]
 ContentHash = Annotated[str, _string(_CONTENT, 32, 32)]
-Utc = Annotated[str, _string(_UTC, 24, 24)]
+Utc = Annotated[str, _string(_UTC_PUBLISHED, 24, 24)]
 Number = Annotated[str, _string(_NUMBER, 1, 46)]
 Word = Annotated[str, _string(_WORD, 1, 80)]
 Text = Annotated[str, _string(_TEXT, 0, 200)]

@@ -14,7 +14,8 @@ from gateway.wire.envelope import (
     ZSTD_WINDOW_BYTES_MAX,
 )
 from gateway.wire.receipts import LISTED_MAX, NONCE_MAX, QUESTION_BYTES_MAX, RANGES_MAX
-from gateway.wire.schema import MESSAGES
+from gateway.wire.schema import definitions
+from gateway.wire.status import STATUS_BYTES_MAX
 from gateway.wire.topics import NAME, ROOT, Down, Up
 
 JSON = "application/json"
@@ -24,7 +25,8 @@ MQTT = "0.2.0"  # the version of AsyncAPI's MQTT bindings
 # Limit -> (how much, of what). A test holds each name to a constant of the code.
 LIMITS: Mapping[str, tuple[int, str]] = {
     "HEADER_BYTES_MAX": (HEADER_BYTES_MAX, "bytes of the header line, without its end"),
-    "WIRE_BYTES_MAX": (WIRE_BYTES_MAX, "bytes of an envelope or a status as it travels"),
+    "WIRE_BYTES_MAX": (WIRE_BYTES_MAX, "bytes of an envelope as it travels"),
+    "STATUS_BYTES_MAX": (STATUS_BYTES_MAX, "bytes of a status"),
     "BODY_BYTES_MAX": (BODY_BYTES_MAX, "bytes of a body once decompressed"),
     "COUNT_MAX": (COUNT_MAX, "observations in one envelope"),
     "ZSTD_WINDOW_BYTES_MAX": (ZSTD_WINDOW_BYTES_MAX, "bytes of a Zstandard frame's window"),
@@ -51,9 +53,6 @@ DOWN: Mapping[Down, tuple[str, Sequence[str]]] = {
 
 def asyncapi() -> dict[str, object]:
     """The document."""
-    _, schemas = msgspec.json.schema_components(
-        MESSAGES, ref_template="#/components/schemas/{name}"
-    )
     return {
         "asyncapi": "3.0.0",
         "id": "urn:vitalgate:wire:1",
@@ -71,7 +70,7 @@ def asyncapi() -> dict[str, object]:
         "channels": _channels(),
         "operations": _operations(),
         "components": {
-            "schemas": dict(sorted(schemas.items())),
+            "schemas": definitions("#/components/schemas/{name}"),
             "messages": _messages(),
             "parameters": _parameters(),
             "securitySchemes": {

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 import zstandard
@@ -44,12 +45,17 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     the body that rests on the box's clock, which is known by now to have been wrong when they were taken.
     """
 
-    schema: Annotated[str, Meta(max_length=80)]
+    # Another schema or encoding is published as wrong, and read all the same: who sent it, and which numbers, must be known.
+    schema: Annotated[
+        str, Meta(max_length=80, extra_json_schema={"pattern": rf"^{re.escape(SCHEMA)}(\.|$)"})
+    ]
     agent: Annotated[str, Meta(pattern=f"^{NAME.pattern}$(?!\\n)")]
     epoch: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
     first: Annotated[int, Meta(ge=1, lt=2**53 - COUNT_MAX)]
     count: Annotated[int, Meta(ge=1, le=COUNT_MAX)]
-    encoding: Annotated[str, Meta(max_length=40)]
+    encoding: Annotated[
+        str, Meta(max_length=40, extra_json_schema={"enum": list(get_args(Encoding))})
+    ]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
     clock_off_s: Annotated[float, Meta(ge=-SPAN_S_MAX, le=SPAN_S_MAX)] | None = None
 
@@ -62,7 +68,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 class Body(msgspec.Struct, frozen=True):
     """What the body holds once decompressed."""
 
-    observations: list[Observation]
+    observations: Annotated[
+        list[Observation], Meta(extra_json_schema={"minItems": 1, "maxItems": COUNT_MAX})
+    ]
 
 
 class _RawBody(msgspec.Struct, frozen=True):

@@ -1,8 +1,10 @@
 """Receipts and the ledger question: what the cloud holds, told so that a box may forget. Types and their JSON only."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 RECEIPT = "vitalgate.receipt/1"
 QUESTION = "vitalgate.ledger-question/1"
@@ -42,8 +44,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`up/ledger`: what do you hold of me?"""
 
-    nonce: str
-    schema: str = QUESTION
+    nonce: Annotated[str, Meta(min_length=1, max_length=NONCE_MAX)]
+    schema: Annotated[str, Meta(extra_json_schema={"const": QUESTION})] = QUESTION
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):

@@ -40,7 +40,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     devices: Sequence[DeviceStatus] = ()
     counters: Mapping[str, int] = {}
     clock_off_s: Annotated[float, Meta(ge=-SPAN_S_MAX, le=SPAN_S_MAX)] | None = None
-    schema: str = STATUS
+    schema: Annotated[str, Meta(extra_json_schema={"const": STATUS})] = STATUS
 
 
 _encode = msgspec.json.Encoder().encode

@@ -1,13 +1,13 @@
 """A delivery → what it is: an envelope, poison with a known sender, or a stray. Decodes and authenticates; touches no store."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
 from cloud_ingest.rules.judge import micros
 from cloud_ingest.stores.records.types import Delivery
-from gateway.model.kinds import KINDS
-from gateway.model.observation import Observation
+from gateway.model.kinds import KINDS, Kind
+from gateway.model.observation import Observation, Part
 from gateway.wire.envelope import (
     WIRE_BYTES_MAX,
     Envelope,
@@ -120,15 +120,26 @@ def poisoned(sealed: Sealed, why: str) -> Poison:
 
 
 def _misfit(seen: Observation) -> str | None:
-    # A unit that no rule knows would be judged by none, and nobody would hear of it.
+    # What no rule knows by this spelling or unit would be judged by none, and nobody would hear of it.
     kind = KINDS.get(seen.kind)
     if kind is None:
-        return None
-    for name, part in seen.parts.items():
-        stored = kind.parts.get(name)
-        if stored is not None and part.unit != stored:
-            return f"part {name!r} is in {part.unit!r}; {seen.kind} is stored in {stored!r}"
+        return _misspelt("kind", seen.kind, KINDS)
+    told = (_misfit_part(kind, name, part) for name, part in seen.parts.items())
+    return next(filter(None, told), None)
+
+
+def _misfit_part(kind: Kind, name: str, part: Part) -> str | None:
+    stored = kind.parts.get(name)
+    if stored is None:
+        return _misspelt("part", name, kind.parts)
+    if part.unit != stored:
+        return f"part {name!r} is in {part.unit!r}; {kind.name} is stored in {stored!r}"
     return None
+
+
+def _misspelt(what: str, name: str, known: Container[str]) -> str | None:
+    meant = name.lower()
+    return f"{what} {name!r} is spelt {meant!r}" if meant in known else None
 
 
 def _short(why: str) -> str:
