@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cloud_ingest.rules.judge import (
-    DOUBTED,
     SECOND_US,
-    WITHHELD,
     Finding,
     When,
     judge,
 )
 from cloud_ingest.rules.state import EMPTY, SubjectState
 from cloud_ingest.rules.thresholds import Confirm, Thresholds
+from gateway.model.marks import DOUBTED, WITHHELD
 from gateway.model.observation import Observation
 
 Flagged = tuple[str, str]  # a reading's key, and a rule

@@ -17,31 +17,13 @@ from cloud_ingest.rules.thresholds import Confirm, Rule, Thresholds
 from cloud_ingest.rules.window import Recent, Window
 from gateway.model.alert import Severity
 from gateway.model.identity import Scheme
+from gateway.model.marks import DOUBTED, SUMMARY, WITHHELD
 from gateway.model.observation import Observation, Source
 
 SECOND_US = 1_000_000
-# Kept and shown, never an alarm: a test liquid, a value that can't be, a byte that the memory garbled.
-WITHHELD = frozenset({"control", "implausible", "memory_parity"})
-# The device itself says that the measurement failed (status bits of Glucose Measurement, GATT 0x2A18). The value may still be
-# true, and a low one dangerous: somebody is to look and measure again, but nobody is paged for it as for a fact.
-DOUBTED = frozenset(
-    {
-        "sensor_malfunction",
-        "sample_size_insufficient",
-        "strip_insertion_error",
-        "strip_type_incorrect",
-        "temperature_too_high",
-        "temperature_too_low",
-        "read_interrupted",
-        "general_device_fault",
-        # Of a maker that did not say who it is: a word that one maker uses for ketone, which would be a grave low of glucose.
-        "context_perhaps_ketone",
-    }
-)
 # Equal content of one device within this time may be one measurement told twice.
 SUSPECT_WINDOW_S = 900
-# The summary of a stream says of which stretch of time it is: two that don't overlap by so much are two, however equal.
-SUMMARY = "summary"
+# Summaries that don't overlap by so much are two, however equal.
 OVERLAP_S = -1
 # Where nothing bounds how old a reading is, it is compared with what was measured so long before it came.
 SUSPECT_REACH_S = 30 * 86_400

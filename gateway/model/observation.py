@@ -61,7 +61,7 @@ Marks = Annotated[tuple[Word, ...], Meta(max_length=MARKS_MAX)]
 
 
 class Beyond(StrEnum):
-    """Which side of the device's range a value lies on."""
+    """Which side of the device's range a value lies on: `below` (LO) or `above` (HI)."""
 
     BELOW = "below"
     ABOVE = "above"

@@ -104,7 +104,9 @@ def receipt() -> Receipt:
         store=STORE,
         commit=18,
         duplicates=(FIRST + 1,),
-        parked=(Parked(FIRST + 2, "part 'value' is in '%'; glucose is stored in 'mg/dL'"),),
+        parked=(
+            Parked(FIRST + 2, "ValueError: slot 1000000 of its subject; 999999 fit in a second"),
+        ),
     )
 
 

@@ -1,10 +1,19 @@
 """The wire in words, for someone who writes a client and has nothing of ours. Text alone; numbers come from the code."""
 
+from collections.abc import Iterable
+
 from gateway.model.kinds import KINDS
+from gateway.model.marks import DOUBTED, SUMMARY, WITHHELD
 from gateway.model.observation import UTC_YEARS
 from gateway.wire.envelope import BODY_BYTES_MAX, COUNT_MAX, HEADER_BYTES_MAX, WIRE_BYTES_MAX
 from gateway.wire.receipts import LISTED_MAX, NONCE_MAX, QUESTION_BYTES_MAX, RANGES_MAX
+from gateway.wire.status import STATUS_BYTES_MAX
 from gateway.wire.topics import NAME
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
 
 ABOUT = f"""\
 How a box hands readings of medical devices to the cloud, and learns what became of each. This document takes the **box's** side: what it sends goes
@@ -19,7 +28,8 @@ its own branch only. No topic or payload names a patient.
 **The rule above all.** Keep each reading on disk, with its number and its key, until a *receipt* covers that number. Until then send it again
 (after some 5 s, then less and less often). A message may be lost, doubled or overtaken, in both directions; none of that does harm.
 
-**Unknown fields** are ignored, by both sides. Fields that have a `default` in their schema are left out where they have that value.
+**Unknown fields** are ignored, by both sides. Fields that have a `default` in their schema are left out where they have that value. What is an
+`integer` is written without fraction or exponent (`77`, neither `77.0` nor `7.7e1`). A string holds no half of a surrogate pair.
 """
 
 ENVELOPE = f"""\
@@ -32,7 +42,8 @@ The payload is bytes: one header line, one octet 0x0A, the body up to the end of
 4. The **name of an envelope** is SHA-256 over the *whole* payload (header line, line break, body), in 64 lower-case hex digits: receipts use it.
    An envelope that is sent again with the same bytes has the same name.
 
-Limits: payload {WIRE_BYTES_MAX} bytes, body {BODY_BYTES_MAX} bytes once decompressed, {COUNT_MAX} observations. The broker may have a lower one.
+Limits: payload {WIRE_BYTES_MAX} bytes, body {BODY_BYTES_MAX} bytes once decompressed, {COUNT_MAX} observations. The broker may have a lower one. A longer payload
+may be left without a receipt: never make one.
 
 **A wrong clock.** `clock_off_s` in the header, where the box knows at sending that the clock that its body's times rest on was wrong: the cloud adds it to
 `accepted`, and to `time.utc` unless `time.method` is `assumed`. Rows that rest on clocks further apart than a second do not share an envelope. A box that
@@ -46,14 +57,27 @@ each number is settled for itself.
 **Keys.** `key` is what makes a measurement this one and no other: the same measurement, read again by whatever box and at whatever time, must get
 the same key, two measurements never the same. To the cloud it is opaque: a day `YYYYMMDD`, `-`, a scheme (`r` record number, `c` device clock and content,
 `a` arrival), `-`, 32 hex digits. `content` is 32 hex digits of a hash over values and units alone, equal for equal values. `device` is a pseudonym of 20 hex digits.
+No message changes a reading or takes it back. A key that comes again with other values or units is kept beside the first, for a person to compare; what is
+voided is voided in the cloud by a person, and stays settled for the box.
 
 **Values** are strings with the digits that the device showed. A value off the device's scale has `beyond` instead. A part has a `value`, a `beyond`,
 or both (then `value` is the bound). Parts of known kinds must be in the unit in which they are stored, with `original` beside what was converted:
 {"; ".join(f"`{kind.name}`: " + ", ".join(f"{part} `{unit}`" for part, unit in kind.parts.items()) for kind in KINDS.values())}. Other kinds and parts are kept
-as they come.
+as they come, and no rule judges them. Names count letter by letter: a known kind or part in other letters (`Glucose`) is parked. A rule whose limit
+is published in the unit of `original` judges that value, so it must be the same one. `parts` may be empty, where the device told no number.
+
+**Marks** are words, any of which may be sent. These change what the cloud does: {_listed(WITHHELD)} are never judged (kept, shown, no alert);
+{_listed(DOUBTED)} say that the device itself doubts the value: an alert of it is one level lower, to measure again, and it confirms no other;
+`{SUMMARY}` is computed over a stretch of a stream, the one in which it lies.
+
+**Who told it.** `source` is `pushed` where the device told of the measurement by itself right after making it, `memory` where it was read out later: of unknown
+time, only what was pushed can page. `driver` and `profile` name the program that read it and the model, `transport` the way (`ble`, `serial`). Equal `content` of
+one device within some minutes, where a key is of scheme `a` or the ways differ, is kept as a suspected repeat: it confirms nothing.
 
 **Times** (`time.utc`, `accepted`) are real moments in the years {UTC_YEARS[0]} to {UTC_YEARS[-1]}, in milliseconds, with `Z`. The measurement lies
 between `utc - early_s` and `utc + late_s`; say so honestly: who wore the device then is decided by that interval. `early_s` absent: nothing bounds it.
+`method` says how `utc` is known: `corrected`, the device's clock was read at that visit, beside the box's; `assumed`, it was not, and is taken as local time; `arrival`,
+the device gave no usable time, and `utc` is when the reading reached the box. `known` is false for the last, unless the visit itself saw it being measured.
 
 **What becomes of it.** An observation that can't be read is parked alone, with its number. A body that can't be read (hash, encoding, size, count, unknown major
 version in `schema`) is parked whole, and receipted as parked. A header that can't be read, or that names another agent than the topic, is never receipted.
@@ -82,8 +106,8 @@ named is not held at all. `at` is the cloud's time when it answered. What the bo
 modulo 2^64, in 16 lower-case hex digits. Digests are additive: neighbouring ranges add up.
 """
 
-STATUS = """\
-What a box says of itself, every 10 s or so: retained. `issued` is the highest number of `epoch`, so that the cloud can tell a missing tail. The last will is a status with
+STATUS = f"""\
+What a box says of itself, every 10 s or so: retained, at most {STATUS_BYTES_MAX} bytes. `issued` is the highest number of `epoch`, so that the cloud can tell a missing tail. The last will is a status with
 `online: false`, which the broker publishes when the box goes without a word.
 """
 

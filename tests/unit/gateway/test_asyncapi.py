@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import jsonschema
 import pytest
 
 from gateway.model import observation
+from gateway.model.marks import DOUBTED, WITHHELD
 from gateway.wire import envelope, receipts, status
 from gateway.wire.asyncapi import LIMITS, asyncapi
 from gateway.wire.envelope import decode_envelope
@@ -199,3 +201,17 @@ def test_names_of_topics_are_explained_by_their_pattern() -> None:
     for parameter in PUBLISHED["components"]["parameters"].values():
         assert re.fullmatch(parameter["x-pattern"], parameter["examples"][0])
         assert parameter["x-pattern"] == f"^{NAME.pattern}$"
+
+
+@pytest.mark.parametrize("words", [observation.TimeMethod, observation.Source, observation.Beyond])
+def test_every_word_of_an_enumeration_is_explained(words: type[StrEnum]) -> None:
+    definition = PUBLISHED["components"]["schemas"][words.__name__]
+    told = MESSAGES["envelope"]["description"] + definition["description"]
+
+    assert [word for word in words if f"`{word}`" not in told] == []
+
+
+def test_every_mark_that_changes_what_the_cloud_does_is_named() -> None:
+    told = MESSAGES["envelope"]["description"]
+
+    assert [mark for mark in WITHHELD | DOUBTED if f"`{mark}`" not in told] == []
