@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from device_profiles.loader import Entry
+from gateway.contract.profile import IdentityRule, Profile
 from gateway.runtime.errors import ConfigError
 
 BASE = re.compile(r"0000([0-9a-f]{4})-0000-1000-8000-00805f9b34fb")
@@ -97,7 +98,14 @@ def nearest(told: Interview, catalogue: Mapping[str, Entry]) -> Entry | None:
 def draft(told: Interview, like: Entry) -> str:
     """The profile's text."""
     return "\n".join(
-        (*_head(told, like), *_clues(told), *_channels(told, like), *_rest(told, like), "")
+        (
+            *_head(told, like),
+            *_clues(told),
+            *_channels(told, like),
+            *_identity(told, like.profile.identity),
+            *_rest(like.profile),
+            "",
+        )
     )
 
 
@@ -130,8 +138,13 @@ def _head(told: Interview, like: Entry) -> Iterator[str]:
     yield ""
     yield "# CONFIRM: whether it forgets a record once the radio has confirmed it. When in doubt, true."
     yield f"deletes_on_confirm = {json.dumps(profile.deletes_on_confirm)}"
+    if profile.users > 1:
+        yield "# CONFIRM: how many users it tells apart."
+        yield f"users = {profile.users}"
     yield f"quiet_s = {profile.quiet_s}"
     yield f"deadline_s = {profile.deadline_s}"
+    if profile.settle_s:
+        yield f"settle_s = {profile.settle_s}"
     yield ""
 
 
@@ -139,10 +152,10 @@ def _clues(told: Interview) -> Iterator[str]:
     yield "[identify]"
     if told.services:
         yield f"services = {json.dumps([_short(uuid) for uuid in told.services])}"
-    if told.name:
-        stem = _UNIT.sub("", told.name)
+    # Of a name that is a number no part is the model's, and a glob of nothing would fit every device.
+    if stem := _literal(_UNIT.sub("", told.name)):
         yield "# CONFIRM: which part of the name is the model's, and which the unit's."
-        yield f"names = {json.dumps([f'{_literal(stem)}*'], ensure_ascii=False)}"
+        yield f"names = {json.dumps([f'{stem}*'], ensure_ascii=False)}"
     if told.companies:
         yield f"companies = {json.dumps(list(told.companies))}"
     if model := told.facts.get("model"):
@@ -166,8 +179,7 @@ def _channels(told: Interview, like: Entry) -> Iterator[str]:
     yield ""
 
 
-def _rest(told: Interview, like: Entry) -> Iterator[str]:
-    rule, profile = like.profile.identity, like.profile
+def _identity(told: Interview, rule: IdentityRule) -> Iterator[str]:
     there = {_short(characteristic) for _, characteristic in told.places}
     named = (
         "a serial number"
@@ -182,16 +194,28 @@ def _rest(told: Interview, like: Entry) -> Iterator[str]:
     yield "# CONFIRM: record if it stores a number with each record, clock if only a time, arrival if neither."
     yield "[identity]"
     yield f'scheme = "{rule.scheme.name.lower()}"'
+    if rule.ordinal:
+        yield "# CONFIRM: that two measurements fit in one tick of its clock."
+        yield "ordinal = true"
     if rule.reset_epochs:
         yield "# CONFIRM: what its clock shows after a change of battery."
         yield f"reset_epochs = [{', '.join(one.isoformat() for one in rule.reset_epochs)}]"
         yield f"reset_span_s = {rule.reset_span_s}"
     yield ""
+
+
+def _rest(profile: Profile) -> Iterator[str]:
     yield "# Never set before it is known to be safe."
     yield "[clock]"
     yield "settable = false"
-    if profile.ranges:
+    yield f"resolution_s = {profile.clock.resolution_s}"
+    yield ""
+    if profile.stream:
+        yield "# It tells a sample a second while it is worn: so many seconds make one summary."
+        yield "[stream]"
+        yield f"window_s = {profile.stream.window_s}"
         yield ""
+    if profile.ranges:
         yield "# CONFIRM: what it can show, from its manual."
         yield "[ranges]"
         for part, bounds in profile.ranges.items():

@@ -115,3 +115,35 @@ def test_of_several_that_fit_the_one_for_any_maker_is_taken() -> None:
         found = nearest(CUFF, catalogue)
         assert found is not None
         assert found.profile.id == name
+
+
+def test_a_draft_of_each_device_for_any_maker_says_what_that_ones_profile_says(
+    tmp_path: Path,
+) -> None:
+    # A strap whose profile names no stream would keep the radio from the cuffs for as long as it is worn.
+    generic = [one for one in KNOWN.values() if one.profile.maker == "any" and one.profile.channels]
+    for like in generic:
+        places = tuple((at.service, at.characteristic, ()) for at in like.profile.channels.values())
+        told = CUFF.model_copy(update={"gatt": places})
+        path = written(draft(told, like), tmp_path / like.path.stem)
+
+        drafted = load_file(path, like.profile.id).profile
+
+        said = replace(
+            like.profile,
+            maker='Ac"me',
+            model="Cuff [2]",
+            support=drafted.support,
+            clock=drafted.clock,
+        )
+        assert drafted == said
+        assert drafted.clock == replace(like.profile.clock, settable=False)
+
+
+def test_a_name_that_is_a_number_is_no_clue_of_the_model() -> None:
+    like = KNOWN["generic/blood-pressure"]
+
+    told = draft(CUFF.model_copy(update={"name": "1234567"}), like)
+
+    assert "names" not in told
+    assert "services" in told
