@@ -10,6 +10,7 @@ from device_profiles.draft import draft, fitting, nearest, parse_interview, sigh
 from device_profiles.lint import lint as findings_in
 from device_profiles.loader import MODELS, Entry, installed, load_catalogue, profile_id
 from device_profiles.origins import flattened
+from device_profiles.shelves import Shelf
 from device_profiles.tiers import tier, tried
 from gateway.runtime.errors import ConfigError
 
@@ -74,6 +75,7 @@ def draft_profile(
     ],
 ) -> None:
     """Write a first profile from an interview of a device, with its sighting; what a person must confirm is said in it."""
+    sightings = _sightings_for(out)
     try:
         told = parse_interview(interview.read_text(encoding="utf-8"), str(interview))
     except (OSError, UnicodeDecodeError) as error:
@@ -87,11 +89,12 @@ def draft_profile(
         raise ConfigError(
             str(interview), "gatt", why, "a driver for it first: docs/how-to/write-a-driver.md"
         )
-    sightings = (
-        out.resolve().parent.parent.parent / "sightings" / f"{out.resolve().parent.name}.jsonl"
-    )
     _add(out, draft(told, like), mode="x")
-    _add(sightings, sighting(told, profile_id(out.resolve())) + "\n", mode="a")
+    try:
+        _add(sightings, sighting(told, profile_id(out.resolve())) + "\n", mode="a")
+    except ConfigError:
+        out.unlink()
+        raise
     print(
         f"{out}: driver {like.profile.driver}, after {like.profile.id}; its sighting is in {sightings}"
     )
@@ -100,6 +103,16 @@ def draft_profile(
     for finding in findings:
         print(finding)
     print(f"{len(findings)} findings; each line that says CONFIRM is yours to look up")
+
+
+def _sightings_for(out: Path) -> Path:
+    """The file beside `models` for the sighting of a profile that is written there. Raises ConfigError for any other place."""
+    shelf = Shelf("", out.resolve().parent.parent.parent)
+    if out.resolve().parent.parent != shelf.models or out.suffix != ".toml":
+        raise ConfigError(
+            str(out), "--out", "is no place that makes an id", "models/<maker>/<model>.toml"
+        )
+    return shelf.sightings / f"{out.resolve().parent.name}.jsonl"
 
 
 def _add(path: Path, text: str, *, mode: str) -> None:

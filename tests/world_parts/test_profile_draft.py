@@ -147,3 +147,32 @@ def test_a_name_that_is_a_number_is_no_clue_of_the_model() -> None:
 
     assert "names" not in told
     assert "services" in told
+
+
+@pytest.mark.parametrize(
+    "place", ["b.toml", "a/b.toml", "models/b.toml", "models/a/b", "x/a/b.toml"]
+)
+def test_a_place_that_makes_no_id_gets_neither_draft_nor_sighting(
+    tmp_path: Path, place: str
+) -> None:
+    path = tmp_path / "interview.json"
+    path.write_text(CUFF.model_dump_json())
+    out = tmp_path / "here" / place
+
+    told = RUN.invoke(app, ["draft", str(path), "--out", str(out)])
+
+    assert isinstance(told.exception, ConfigError)
+    assert "models/<maker>/<model>.toml" in str(told.exception)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_draft_whose_sighting_can_t_be_written_is_not_left(tmp_path: Path) -> None:
+    path = tmp_path / "interview.json"
+    path.write_text(CUFF.model_dump_json())
+    (tmp_path / "sightings").write_text("a file in the folder's place")
+    out = tmp_path / "models" / "acme" / "bp.toml"
+
+    told = RUN.invoke(app, ["draft", str(path), "--out", str(out)])
+
+    assert isinstance(told.exception, ConfigError)
+    assert not out.exists()
