@@ -28,6 +28,7 @@ class Code(StrEnum):
     TIE = "P006"
     LOST = "P007"
     NO_SUCH_PROFILE = "P008"
+    TAKEN = "P009"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Finding:
 def lint(one: Path | None = None, folder: Path | None = None) -> list[Finding]:
     """Findings in all profiles that are installed, or of a folder; or, with `one`, in that file beside them.
 
+    An installed profile of that file's id makes way for it: who mends a copy wants to know of the copy.
     Raises ConfigError where recorded sightings, or what a distribution says that it offers, can't be read.
     """
     findings: list[Finding] = []
@@ -54,10 +56,14 @@ def lint(one: Path | None = None, folder: Path | None = None) -> list[Finding]:
     theirs = [shelf(point) for point in offers().values()] if folder is None else []
     folders = [folder or OURS.models, *(other.models for other in theirs)]
     paths = {path.resolve() for folder in folders for path in files(folder)}
-    paths |= {one.resolve()} if one else set()
-    for path in sorted(paths):
+    places = {profile_id(one.resolve()): one.resolve()} if one else dict[str, Path]()
+    for path in sorted(paths | set(places.values())):
+        name = profile_id(path)
+        if places.setdefault(name, path) != path:
+            findings.append(_taken(name, path, places[name]))
+            continue
         try:
-            catalogue[profile_id(path)] = load_file(path, profile_id(path))
+            catalogue[name] = load_file(path, name)
         except ConfigError as fault:
             findings.append(
                 Finding(
@@ -75,6 +81,15 @@ def lint(one: Path | None = None, folder: Path | None = None) -> list[Finding]:
     mine = {str(one), str(one.resolve()), profile_id(one.resolve())}
     # A sighting may be recorded in two folders: beside ours, and beside a copy that isn't installed yet.
     return list(dict.fromkeys(finding for finding in findings if finding.where in mine))
+
+
+def _taken(name: str, path: Path, by: Path) -> Finding:
+    return Finding(
+        Code.TAKEN,
+        str(path),
+        f"its id {name} is that of {by} too, and no box starts with both",
+        "Give one of them another folder or file name, or uninstall its distribution",
+    )
 
 
 def _sightings(one: Path | None, theirs: Sequence[Shelf]) -> list[Sighted]:

@@ -47,7 +47,12 @@ def recorded(folder: Path = SIGHTINGS) -> list[Sighted]:
 
 
 def _read(path: Path) -> Iterator[Sighted]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            str(path), "(file)", f"can't be read: {error}", "one JSON object a line, in UTF-8"
+        ) from error
     if len(lines) > LINES_MAX:
         raise ConfigError(
             str(path), "(file)", f"{len(lines)} lines", f"at most {LINES_MAX}, in several files"

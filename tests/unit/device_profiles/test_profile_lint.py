@@ -42,6 +42,7 @@ def test_codes_stay() -> None:
         "TIE": "P006",
         "LOST": "P007",
         "NO_SUCH_PROFILE": "P008",
+        "TAKEN": "P009",
     }
 
 
@@ -64,6 +65,17 @@ def test_a_driver_that_is_not_installed_is_a_finding(tmp_path: Path) -> None:
     (finding,) = [f for f in lint(placed(tmp_path, text)) if f.code is Code.NO_DRIVER]
     assert "acme.none" in finding.why
     assert "gatt.blood_pressure" in finding.mend
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_copy_of_one_that_is_installed_is_judged_itself(tmp_path: Path, *, before: bool) -> None:
+    # Wherever it lies: the installed one may come before it in the order of paths, or behind.
+    text = GOOD.replace('"gatt.blood_pressure"', '"acme.none"')
+    installed = copytree(MODELS, tmp_path / ("a" if before else "z") / "models")
+
+    findings = lint(placed(tmp_path / "m" / "models", text, "aandd/ua-651ble.toml"), installed)
+
+    assert Code.NO_DRIVER in {finding.code for finding in findings}
 
 
 def test_a_twin_ties_and_is_never_seen(tmp_path: Path) -> None:
@@ -90,6 +102,17 @@ def test_a_bad_sighting_is_named_by_file_and_line(tmp_path: Path, line: str) -> 
     (tmp_path / "bad.jsonl").write_text(line + "\n")
 
     with pytest.raises(ConfigError, match=r"bad\.jsonl:1"):
+        recorded(tmp_path)
+
+
+@pytest.mark.parametrize("octets", [b"\xff\xfe\x00", None])
+def test_a_file_of_sightings_that_can_t_be_read_is_named(
+    tmp_path: Path, octets: bytes | None
+) -> None:
+    place = tmp_path / "bad.jsonl"
+    place.mkdir() if octets is None else place.write_bytes(octets)
+
+    with pytest.raises(ConfigError, match=r"bad\.jsonl: \(file\): can't be read"):
         recorded(tmp_path)
 
 

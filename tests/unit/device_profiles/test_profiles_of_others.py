@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from device_profiles.lint import lint
+from device_profiles.lint import Code, lint
 from device_profiles.loader import ID_CHARS_MAX, MODELS, installed, load_profiles
 from gateway.runtime.errors import ConfigError
 
@@ -143,3 +143,15 @@ def test_the_longest_name_that_an_observation_has_room_for_is_taken(site: Path) 
     offer(site, "acme", "acme_longest", place)
 
     assert place in installed().entries
+
+
+def test_an_id_that_two_distributions_claim_is_a_finding(site: Path) -> None:
+    folder = offer(site, "acme", "acme_taken.profiles", "aandd/ua-651ble")
+
+    (finding,) = [one for one in lint() if one.code is Code.TAKEN]
+
+    assert (
+        finding.where == str(folder / "models" / "aandd" / "ua-651ble.toml")
+        or str(folder) in finding.why
+    )
+    assert "aandd/ua-651ble" in finding.why
