@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from device_profiles.identify import Match, Tie, identify
-from device_profiles.loader import Entry, files, load_file, profile_id
+from device_profiles.loader import ID_CHARS_MAX, Entry, files, load_file, profile_id
 from device_profiles.shelves import OURS, Shelf, offers, shelf
 from device_profiles.sighted import Sighted, recorded
 from gateway.runtime.errors import ConfigError
@@ -110,12 +110,12 @@ def _form(entry: Entry) -> Iterator[Finding]:
             f"{lines} lines; {LINES_MAX} fit",
             "What doesn't fit belongs in a driver",
         )
-    if not _ID.fullmatch(name):
+    if not _ID.fullmatch(name) or len(name) > ID_CHARS_MAX:
         yield Finding(
             Code.BAD_PLACE,
             where,
-            f"its place makes the id {name!r}",
-            "Name folder and file in lower case, as in aandd/ua-651ble.toml",
+            f"its place makes the id {name!r}, of {len(name)} characters",
+            f"Name folder and file in lower case, as in aandd/ua-651ble.toml, {ID_CHARS_MAX} characters at most",
         )
     drivers = found(DRIVERS)
     if entry.profile.driver not in drivers:

@@ -54,7 +54,9 @@ def test_a_long_profile_is_a_finding(tmp_path: Path) -> None:
     assert Code.TOO_LONG in codes(tmp_path, GOOD + "#\n" * 60)
 
 
-@pytest.mark.parametrize("place", ["Acme/x.toml", "acme/x_y.toml", "acme/x..toml"])
+@pytest.mark.parametrize(
+    "place", ["Acme/x.toml", "acme/x_y.toml", "acme/x..toml", f"acme/{'x' * 76}.toml"]
+)
 def test_a_place_that_makes_no_id_is_a_finding(tmp_path: Path, place: str) -> None:
     assert Code.BAD_PLACE in codes(tmp_path, GOOD, place)
 
