@@ -44,11 +44,11 @@ def scrub(
     bound = Bound(told, profile, driver_of(profile, capture), _reseal(profile.driver))
     stated = [Secret("serial number", text) for text in serial or ()]
     stated += [Secret("text", text) for text in remove or ()]
+    place = out or capture.with_name(f"{capture.stem}.scrubbed.jsonl")
     try:
-        clean = scrubbed(bound, stated, has_serial=not no_serial)
+        clean = scrubbed(bound, stated, has_serial=not no_serial, file=place.name)
     except ScrubError as error:
         raise ConfigError(str(capture), "scrub", str(error), "what it asks for") from error
-    place = out or capture.with_name(f"{capture.stem}.scrubbed.jsonl")
     _write(place, clean)
     for what, times in sorted(clean.removed.items()):
         print(f"replaced {what} {times} times")

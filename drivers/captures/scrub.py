@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from drivers.captures.secrets import CHARS_MIN, Secret, plain, swaps, weighing_the_same
+from drivers.captures.secrets import Secret, plain, swaps, too_short, weighing_the_same
 from gateway.contract.capture import Capture, Heard, digest
 from gateway.contract.profile import Profile
 from gateway.contract.replay import Played, replay
@@ -17,14 +17,20 @@ TRIES_MAX = 20  # substitutes that are tried, each by a replay
 SERIAL, SYSTEM_ID, ADDRESS, NAME, PORT = "serial number", "system id", "address", "name", "port"
 # Channels that hold nothing but an identity, and the fact that a driver states of it.
 _CHANNELS = {"serial_number": SERIAL, "system_id": SYSTEM_ID}
+# What is read, or was to be written, of a person. No replay asks for it: it is given no codes.
+_READ_OF_PERSONS = {"birth_date": "birth date"}
+_WRITTEN_OF_PERSONS = {**_READ_OF_PERSONS, "user_control": "consent code"}
 _OPENED = {"address": ADDRESS, "name": NAME, "port": PORT}
+_VOCABULARY = frozenset({"driver", "profile", "sha256"})  # words of ours in a header
 SYSTEM_ID_OCTETS = 8
 _MIDDLES = (
     b"\xfe\xff",
     b"\xff\xfe",
 )  # of one made of an address; some makers leave it as it is written
-_TEXT = re.compile(rb"[ -~]{4,}")
-_WORD = re.compile(r"[A-Za-z][A-Za-z .'-]{3,}")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
+_WIDE = re.compile(rb"(?:[ -~]\0){4,}|(?:\0[ -~]){4,}")
+# Two signs of a script that writes names in two are a word, too.
+_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .'-]){3,}|[\u3400-\u9fff\uac00-\ud7a3]{2,}")
 # A label's number has at least so many characters together, digits among them.
 _NUMBER = re.compile(r"(?=[A-Za-z]*[0-9])[0-9A-Za-z]{6,}")
 
@@ -60,10 +66,12 @@ class _Tally:
     found: Counter[Secret] = field(default_factory=Counter[Secret])
 
 
-def scrub(bound: Bound, stated: Iterable[Secret], *, has_serial: bool = True) -> Scrubbed:
+def scrub(
+    bound: Bound, stated: Iterable[Secret], *, has_serial: bool = True, file: str = ""
+) -> Scrubbed:
     """Remove what is stated, and what driver and link say of the device. Raises ScrubError.
 
-    `has_serial` False: the person says that this device tells no serial number.
+    `has_serial` False: the person says that this device tells no serial number. `file`: the name that it is given away under.
     """
     before = _play(bound, bound.capture)
     asked = list(stated)
@@ -73,11 +81,12 @@ def scrub(bound: Bound, stated: Iterable[Secret], *, has_serial: bool = True) ->
             "nothing in it says which serial number the device has. Write --serial as on its label, or --no-serial if it tells none"
         )
     for secret in secrets:
-        if len(secret.text) < CHARS_MIN:
+        if too_short(secret.text):
             raise ScrubError(
                 f"{secret.what} {secret.text!r} is too short to be told from measurements"
             )
-    _all_found(bound.capture, secrets, asked)
+    _all_found(bound.capture, asked)
+    _refuse_named(bound.capture, secrets, file)
     for substitutes in _substitutes(secrets):
         capture, tally = _replaced(bound, substitutes)
         if _same(before, _play(bound, capture)):
@@ -114,8 +123,8 @@ def _all(capture: Capture, played: Played, stated: Iterable[Secret]) -> list[Sec
     for event in capture.heard:
         if isinstance(event, Received) and event.channel in _CHANNELS:
             what = _CHANNELS[event.channel]
-            text = event.data.hex() if what == SYSTEM_ID else _text(event.data)
-            found |= dict.fromkeys([Secret(what, text)] if text else [])
+            texts = [event.data.hex()] if what == SYSTEM_ID else _texts(event.data)
+            found |= dict.fromkeys(Secret(what, text) for text in texts if text)
             if what == SYSTEM_ID and (made_of := _made_of(event.data)):
                 found[Secret(ADDRESS, made_of)] = None
         elif isinstance(event, Opened):
@@ -133,19 +142,23 @@ def _made_of(system_id: bytes) -> str | None:
 
 
 def _telling(text: str) -> bool:
-    return len(text) >= CHARS_MIN and not text.startswith("(")
+    return not too_short(text) and not text.startswith("(")
 
 
-def _text(data: bytes) -> str:
-    return "".join(
-        c for c in data.decode("ascii", "replace") if c.isprintable() and c != "\ufffd"
-    ).strip()
+def _texts(data: bytes) -> list[str]:
+    """What stands in a channel of text: a part behind a NUL is the device's, too."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    parts = [part.strip() for part in _CONTROLS.split(text)]
+    return [part for part in parts if not too_short(part)] or parts
 
 
 def _substitutes(secrets: Sequence[Secret]) -> Iterator[Mapping[Secret, str]]:
     usual = {secret: plain(secret) for secret in secrets}
     yield usual
-    heavy = [secret for secret in secrets if secret.what not in (NAME, PORT, ADDRESS)]
+    heavy = [s for s in secrets if s.what not in (NAME, PORT, ADDRESS, SYSTEM_ID)]
     drawn = {secret: list(islice(weighing_the_same(secret), TRIES_MAX)) for secret in heavy}
     for turn in range(max(map(len, drawn.values()), default=0)):
         yield usual | {s: texts[min(turn, len(texts) - 1)] for s, texts in drawn.items() if texts}
@@ -181,6 +194,14 @@ def _without(event: Heard, substitutes: Mapping[Secret, str], tally: _Tally) -> 
                 tally.found[secret] += sum(secret.text == text for text in facts.values())
             known = {name: f"({name})" for name in facts if name in _OPENED}
             return replace(event, facts={**facts, **known})
+        case Received(_, channel, data) if what := _READ_OF_PERSONS.get(channel):
+            tally.found[Secret(what, "")] += 1
+            return replace(event, data=bytes(len(data)))
+        case Refused(_, Write(channel, data, _) as command) if what := _WRITTEN_OF_PERSONS.get(
+            channel
+        ):
+            tally.found[Secret(what, "")] += 1
+            return replace(event, command=replace(command, data=bytes(len(data))))
         case Refused(_, Write(_, data, _) as command):
             return replace(event, command=replace(command, data=_swap(data, substitutes, tally)))
         case _:
@@ -195,16 +216,28 @@ def _swap(data: bytes, substitutes: Mapping[Secret, str], tally: _Tally) -> byte
     return data
 
 
-def _all_found(capture: Capture, secrets: Sequence[Secret], stated: Sequence[Secret]) -> None:
+def _all_found(capture: Capture, stated: Sequence[Secret]) -> None:
     for secret in stated:
         if not any(_holds(capture, secret)):
             raise ScrubError(
                 f"{secret.what} {secret.text!r} stands nowhere in it: neither as text nor as packed digits or a number. "
                 "Look at the label again; a capture of another unit, or an identity in a form of its own, can't be made safe by this"
             )
+
+
+def _refuse_named(capture: Capture, secrets: Sequence[Secret], file: str) -> None:
     for name, text in capture.header.items():
-        if any(secret.text.casefold() in text.casefold() for secret in secrets):
+        if name not in _VOCABULARY and any(_names(secret.text, text) for secret in secrets):
             raise ScrubError(f"the header's {name} names the device: {text!r}. Mend that first")
+    # What a device calls itself is the model's name, too, after which a capture is named.
+    if any(_names(secret.text, file) for secret in secrets if secret.what != NAME):
+        raise ScrubError(f"the file's name names the device: {file!r}. Give it another, with --out")
+
+
+def _names(secret: str, text: str) -> bool:
+    """With or without what separates, as in names of files."""
+    bare, told = ("".join(filter(str.isalnum, one)).casefold() for one in (secret, text))
+    return secret.casefold() in text.casefold() or (not too_short(bare) and bare in told)
 
 
 def _none_left(capture: Capture, secrets: Sequence[Secret]) -> None:
@@ -236,9 +269,10 @@ def _readable(capture: Capture, ours: AbstractSet[str]) -> Iterator[str]:
         if isinstance(event, Received):
             streams[event.channel] = streams.get(event.channel, b"") + event.data
     for stream in streams.values():
-        for run in _TEXT.findall(stream):
-            for word in (*_WORD.findall(run.decode()), *_NUMBER.findall(run.decode())):
-                seen[word.strip()] = None
+        wide = b"\n".join(run.replace(b"\0", b"") for run in _WIDE.findall(stream))
+        text = b"\n".join((stream, wide)).decode(errors="replace")
+        for word in (*_WORD.findall(text), *_NUMBER.findall(text)):
+            seen[word.strip()] = None
     yield from (word for word in seen if word not in ours and set(word) - set("0X"))
 
 

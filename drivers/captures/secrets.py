@@ -7,8 +7,14 @@ from functools import reduce
 from operator import xor
 from random import Random
 
-CHARS_MIN = 4  # what is shorter is found everywhere, also in measurements
+OCTETS_MIN = 4  # what is shorter is found everywhere, also in measurements
 NUMBER_DIGITS_MIN = 6
+NUMBER_OCTETS = range(4, 9)
+# Makers of meters for one country write their people's names in its own code.
+CODECS = ("utf-8", "utf-16-le", "utf-16-be", "gb18030", "latin-1")
+# A letter of as many octets in UTF-8, for each number of them.
+_LETTERS = ("", "X", "\u00d8", "\u3007", "\U00010000")
+_DIGITS = re.compile(r"[0-9]+")
 CANDIDATES_MAX = 200_000
 _ADDRESS = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
 _HEX = re.compile(r"([0-9A-Fa-f]{2})+")
@@ -27,34 +33,54 @@ class Secret:
         return _ADDRESS.fullmatch(self.text) is not None
 
 
+def too_short(text: str) -> bool:
+    """Whether it would be found where it isn't meant."""
+    return len(text.encode(errors="surrogatepass")) < OCTETS_MIN
+
+
 def spellings(secret: Secret, text: str) -> Iterator[bytes]:
     """How `text` may stand in octets, in an order that is the same for any text of the secret's kind and length."""
     if secret.is_address or secret.what == "system id":
         bare = re.sub("[:-]", "", text)
         for spelled in (text, bare):
             yield from (spelled.upper().encode(), spelled.lower().encode())
-        if _HEX.fullmatch(bare):
+        if _HEX.fullmatch(re.sub("[:-]", "", secret.text)):
             octets = bytes.fromhex(bare)
             yield from (octets, octets[::-1])
         return
     for written in _written(secret, text):
-        yield from (written.encode(codec) for codec in ("utf-8", "utf-16-le", "utf-16-be"))
-    if secret.text.isascii() and secret.text.isdigit():
-        if len(text) % 2 == 0:
-            packed = bytes.fromhex(text)
-            yield from (packed, packed[::-1])
-        # With fewer digits the number is so small that it is found where it is none.
-        if len(text) >= NUMBER_DIGITS_MIN:
-            for octets in (4, 8):
-                if max(int(secret.text), int(text)).bit_length() <= 8 * octets:
-                    number = int(text)
-                    yield from (number.to_bytes(octets, "little"), number.to_bytes(octets, "big"))
+        yield from (_encoded(written, codec) for codec in CODECS)
+    runs = [run.span() for run in _DIGITS.finditer(secret.text)]
+    start, end = max(runs, key=lambda run: run[1] - run[0], default=(0, 0))
+    if end - start >= NUMBER_DIGITS_MIN or (start, end) == (0, len(text)):
+        yield from _numbers(secret.text[start:end], text[start:end])
+
+
+def _encoded(text: str, codec: str) -> bytes:
+    """Nothing where it has no spelling: there is a place for it all the same, so that like meets like."""
+    try:
+        return text.encode(codec)
+    except UnicodeEncodeError:
+        return b""
+
+
+def _numbers(digits: str, text: str) -> Iterator[bytes]:
+    """`text` as packed digits and as a number, where `digits`, which it may take the place of, can be so too."""
+    odd = len(text) % 2
+    for packed in (bytes.fromhex(f"{'0' * odd}{text}"), bytes.fromhex(f"{text}{'f' * odd}")):
+        yield from (packed, packed[::-1])
+    # With fewer digits the number is so small that it is found where it is none.
+    if len(text) >= NUMBER_DIGITS_MIN:
+        for octets in NUMBER_OCTETS:
+            fits = max(int(digits), int(text)).bit_length() <= 8 * octets
+            for order in ("little", "big"):
+                yield int(text).to_bytes(octets, order) if fits else b""
 
 
 def _written(secret: Secret, text: str) -> Iterator[str]:
     """As on the label, in small and in large letters, without what separates, without zeros in front, last character first."""
     bare = "".join(c for c in text if c.isalnum())
-    if len(bare) < CHARS_MIN:
+    if too_short(bare):
         bare = text
     for written in (text, bare):
         yield from (written, written.upper(), written.lower(), written[::-1])
@@ -66,13 +92,19 @@ def _written(secret: Secret, text: str) -> Iterator[str]:
 def swaps(secret: Secret, substitute: str) -> dict[bytes, bytes]:
     """Each spelling of the secret with the same one of its substitute, of the same length."""
     here, there = spellings(secret, secret.text), spellings(secret, substitute)
-    return {a: b for a, b in zip(here, there, strict=False) if len(a) == len(b)}
+    return {a: b for a, b in zip(here, there, strict=True) if a and len(a) == len(b)}
 
 
 def plain(secret: Secret) -> str:
-    """The usual substitute: a 0 for each digit, an X for each letter."""
-    letter = "0" if secret.is_address or secret.what == "system id" else "X"
-    return "".join("0" if c.isdigit() else letter if c.isalpha() else c for c in secret.text)
+    """The usual substitute: a 0 for each digit, an X for each letter, or one of its script's length."""
+    hexadecimal = secret.is_address or secret.what == "system id"
+    return "".join("0" if hexadecimal and c.isalnum() else _blank(c) for c in secret.text)
+
+
+def _blank(char: str) -> str:
+    if char in "0123456789":
+        return "0"
+    return _LETTERS[len(char.encode())] if char.isalnum() else char
 
 
 def weighing_the_same(secret: Secret) -> Iterator[str]:
