@@ -205,12 +205,21 @@ def moment(text: str, option: str) -> datetime:
     if text == NOW:
         return SystemClock().now()
     try:
+        written = datetime.fromisoformat(text)
         # Without a zone it is what this machine's clock on the wall shows.
-        told = datetime.fromisoformat(text).astimezone(UTC)
+        told = written.astimezone(UTC)
+        other = written.replace(fold=1).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise ValueError(
             f"{option} {text!r} is no time: write 2026-03-14T07:05, with +08:00 where another zone is meant"
         ) from None
+    if written.tzinfo is None and other != told:
+        here = told.astimezone().replace(tzinfo=None)
+        how = "stood twice on" if here == written else "never stood on"
+        raise ValueError(
+            f"{option} {text!r} {how} this machine's wall, whose clock was changed then. Give a zone with it:"
+            f" {told:%Y-%m-%dT%H:%M:%SZ} or {other:%Y-%m-%dT%H:%M:%SZ}"
+        )
     if told.year not in UTC_YEARS:
         first, last = UTC_YEARS[0], UTC_YEARS[-1]
         raise ValueError(f"{option} {text!r}: year {told.year}; readings are of {first} to {last}")

@@ -223,3 +223,27 @@ def test_a_part_of_a_second_bounds_what_is_voided(kit, record):
     for since, count in ((at, 1), (at + timedelta(seconds=0.4), 0)):
         told = record.plain(*words, "--from", since.isoformat()).output
         assert f"{count} readings would be voided" in told
+
+
+@pytest.mark.parametrize(
+    ("written", "how", "meant"),
+    [
+        ("2026-03-29T02:30", "never stood on", "2026-03-29T00:30:00Z or 2026-03-29T01:30:00Z"),
+        ("2026-10-25T02:30", "stood twice on", "2026-10-25T00:30:00Z or 2026-10-25T01:30:00Z"),
+    ],
+)
+def test_an_hour_that_the_clocks_skip_or_repeat_is_not_guessed(
+    kit, record, monkeypatch, written, how, meant
+):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    patient = kit.wearer(kit.meter)
+    told = record("patient", "bind", patient, kit.cuff, "--from", written)
+    exact = record("patient", "bind", patient, kit.cuff, "--from", f"{written}+01:00")
+    monkeypatch.undo()
+    time.tzset()
+
+    assert told.exit_code == 2
+    assert f"--from '{written}' {how} this machine's wall" in told.output
+    assert meant in told.output
+    assert exact.exit_code == 0, exact.output
