@@ -26,7 +26,7 @@ def interview(
     *,
     radio: Annotated[str, typer.Option(help="bluez, or hci-tcp")] = "bluez",
     radio_address: Annotated[str, typer.Option(help="HOST:PORT for hci-tcp")] = "",
-    out: Annotated[Path | None, typer.Option(help="a file; the terminal without it")] = None,
+    out: Annotated[Path | None, typer.Option(help="a new file; the terminal without it")] = None,
 ) -> None:
     """Ask a device what it is: nothing is subscribed to, so that it forgets nothing. Its serial number is not asked."""
     log.configure(json=False)
@@ -34,6 +34,8 @@ def interview(
         raise ConfigError(
             "vitalgate edge interview", "ADDRESS", f"{address!r}", "one like AA:BB:CC:DD:EE:FF"
         )
+    if out is not None and out.exists():
+        raise _there(out)
     try:
         told = asyncio.run(_interviewed((radio, radio_address), address.upper()))
     except LinkError as fault:
@@ -44,11 +46,18 @@ def interview(
         typer.echo(text)
         return
     try:
-        out.write_text(f"{text}\n", encoding="utf-8")
+        with out.open("x", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except FileExistsError as error:
+        raise _there(out) from error
     except OSError as error:
         raise ConfigError(
             str(out), "--out", f"{error.strerror}", "a file that can be written"
         ) from error
+
+
+def _there(out: Path) -> ConfigError:
+    return ConfigError(str(out), "--out", "is there already", "a new file")
 
 
 async def _interviewed(radio: tuple[str, str], address: str) -> dict[str, object]:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from device_profiles.cli import app
 from device_profiles.draft import Interview, draft, nearest, sighting
 from device_profiles.loader import load_catalogue, load_file
+from edge.cli import app as edge
 from gateway.runtime.errors import ConfigError
 from tests.world_parts.test_edge_read import PATIENCE_S, VITALGATE, device, past, ward
 
@@ -176,3 +177,16 @@ def test_a_draft_whose_sighting_can_t_be_written_is_not_left(tmp_path: Path) -> 
 
     assert isinstance(told.exception, ConfigError)
     assert not out.exists()
+
+
+def test_an_interview_that_is_there_already_is_kept_and_nobody_is_asked(tmp_path: Path) -> None:
+    out = tmp_path / "interview.json"
+    out.write_text("of another device")
+
+    told = RUN.invoke(
+        edge, ["interview", "C8:25:E2:00:00:01", "--radio", "none", "--out", str(out)]
+    )
+
+    assert isinstance(told.exception, ConfigError)
+    assert "is there already" in str(told.exception)
+    assert out.read_text() == "of another device"
