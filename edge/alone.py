@@ -1,6 +1,6 @@
-"""A device that a person pairs now is left alone by the agent of this box: of two on one link, whoever hangs up ends it for both.
+"""A device that a person pairs or reads now is left alone by the agent of this box: of two on one link, whoever hangs up ends it for both.
 
-A lock on a file for each address, held exclusively for a visit and shared for a pairing. It ends with the process that holds it.
+A lock on a file for each address, held exclusively for a visit and shared by a person. It ends with the process that holds it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ LOOK_EVERY_S = 0.5
 
 @contextmanager
 def visiting(data_dir: Path, address: str) -> Generator[bool]:
-    """Whether the agent may visit it now; nobody begins to pair it meanwhile. True where the disk keeps no lock."""
+    """Whether the agent may visit it now; no person begins with it meanwhile. True where the disk keeps no lock."""
     handle = _open(data_dir, address)
     if handle is None:
         yield True
@@ -29,7 +29,7 @@ def visiting(data_dir: Path, address: str) -> Generator[bool]:
 
 
 @asynccontextmanager
-async def pairing(data_dir: Path, address: str) -> AsyncGenerator[None]:
+async def attending(data_dir: Path, address: str) -> AsyncGenerator[None]:
     """Keep the agent off it, once its visit is over. One that lasts longer than WAIT_S_MAX is not waited for.
 
     Where no agent has run, or its folder is another user's, nobody is kept off.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import typer
 
 from device_profiles.loader import installed
-from edge.alone import pairing
+from edge.alone import attending
 from edge.links.ble_radio import PLATFORM
 from edge.links.pairing import PASSKEY_S, PairingError, Why
 from edge.pairing import FIND_S, NotHeardError, NotProvedError, Paired, Person, Step, Wanted
@@ -68,7 +68,7 @@ async def talk(asked: Asked, told: EdgeSettings, where: str, clock: Clock) -> No
         lambda step: typer.echo(_STEPS[step].format(address=asked.address)),
     )
     wanted = Wanted(asked.address, channels, just_works=not asked.from_stdin, again=asked.again)
-    async with pairing(told.data_dir, asked.address):
+    async with attending(told.data_dir, asked.address):
         paired = await walk_through(wanted, person, clock)
     typer.echo(_success(paired, asked.address))
 

@@ -43,7 +43,8 @@ def read(
     settings: Annotated[
         Path | None,
         typer.Option(
-            help="a box's settings: its radio, its zone, and what it allows", dir_okay=False
+            help="a box's settings: its radio, its zone, and what it allows; its agent leaves the device alone meanwhile",
+            dir_okay=False,
         ),
     ] = None,
     record: Annotated[
@@ -67,7 +68,9 @@ def read(
         )
     bound = entries[profile].profile
     _refuse_to_lose(bound, may_forget=may_forget)
-    place = Place(port, (asked.name, asked.address), _address(address))
+    place = Place(
+        port, (asked.name, asked.address), _address(address), box.data_dir if box else None
+    )
     _check_place(bound, place)
     reader = Reader(
         _driver(bound, box), entries, bound, _zone(bound, box), SystemClock(), typer.echo

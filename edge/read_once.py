@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from device_profiles.identify import Match
+from device_profiles.identify import Match, Tie
 from device_profiles.loader import Entry
+from edge.alone import attending
 from edge.binding import ADVERT, BLE, LINE
 from edge.drive import Ended, Outcome, drive
 from edge.enrol import tidy
@@ -30,11 +32,15 @@ FIND_S = 120.0  # to be heard: a person measures meanwhile
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the device is: a port, or a radio (name and address) and, if it is known, the device's own address."""
+    """Where the device is: a port, or a radio (name and address) and, if it is known, the device's own address.
+
+    `box`: the data folder of an agent that is to leave it alone meanwhile.
+    """
 
     port: str = ""
     radio: tuple[str, str] = ("bluez", "")
     address: str = ""
+    box: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +131,26 @@ async def _opened(reader: Reader, place: Place, now: Callable[[], float]) -> Asy
     radio = BleRadio(*place.radio)
     try:
         await radio.open()
-        heard = await _find(reader, place, radio)
-        if profile.link == BLE:
-            yield await radio.connect(heard, profile.channels, now)
-        else:
-            yield await _overheard(reader, heard, radio, now)
+        async with _met(reader, place, radio) as heard:
+            if profile.link == BLE:
+                yield await radio.connect(heard, profile.channels, now)
+            else:
+                yield await _overheard(reader, heard, radio, now)
     finally:
         await radio.close()
+
+
+@asynccontextmanager
+async def _met(reader: Reader, place: Place, radio: BleRadio) -> AsyncGenerator[Heard]:
+    """The device, left alone by the agent from the moment on that its address is known."""
+    async with _apart(place.box, place.address):
+        heard = await _find(reader, place, radio)
+        async with _apart(place.box, "" if place.address else heard.address):
+            yield heard
+
+
+def _apart(box: Path | None, address: str) -> AbstractAsyncContextManager[None]:
+    return attending(box, address) if box and address else nullcontext()
 
 
 async def _find(reader: Reader, place: Place, radio: BleRadio) -> Heard:
@@ -148,7 +167,19 @@ async def _find(reader: Reader, place: Place, radio: BleRadio) -> Heard:
         async with asyncio.timeout(FIND_S):
             return await found
     except TimeoutError as late:
-        raise LinkError(f"not heard within {FIND_S:g} s: measure, near this machine") from late
+        raise LinkError(_unheard(reader, place, here)) from late
+
+
+def _unheard(reader: Reader, place: Place, here: Neighbourhood) -> str:
+    tied = [
+        one.address
+        for one in here.devices()
+        if isinstance(one.found, Tie) and reader.profile.id in one.found.profiles
+    ]
+    if tied:
+        return f"{', '.join(tied)}: other profiles fit as well as {reader.profile.id}; say with --address which is meant"
+    who = place.address or f"a device that {reader.profile.id} fits best"
+    return f"{who} was not heard within {FIND_S:g} s: measure, near this machine"
 
 
 def _is_it(reader: Reader, place: Place, here: Neighbourhood, heard: Heard) -> bool:

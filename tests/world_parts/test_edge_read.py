@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,24 @@ from zoneinfo import ZoneInfo
 import pytest
 from typer.testing import CliRunner
 
-from device_profiles.loader import load_profiles
+from device_profiles.loader import load_catalogue, load_profiles
 from drivers.cli import driver_app
 from drivers.sim.fleet import Act, Device, Kind, normal_values
 from drivers.sim.scenarios import Orders, Scenario, plan
 from drivers.sim.world.ward import Setting, run
 from drivers.testing.disk import keys_of
+from edge.alone import visiting
 from edge.binding import Drivers
 from edge.quarantine import Quarantine
+from edge.read_once import Place, Reader, read_once
+from edge.tape import Shelf
 from gateway.contract.capture import digest, parse
 from gateway.contract.replay import Played, replay
 from gateway.contract.session import UnitInfo
 from gateway.contract.visit import Ending
 from gateway.contract.words import in_words
 from gateway.runtime.clock import SystemClock
+from gateway.runtime.errors import LinkError
 
 PATIENCE_S = 30.0
 ZONE = ZoneInfo("UTC")
@@ -230,3 +234,55 @@ async def test_a_port_that_is_not_there_leaves_no_capture(tmp_path: Path) -> Non
     assert said.status == 1
     assert "No such file" in said.err
     assert said.captures == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_the_agent_of_the_box_leaves_it_alone_meanwhile(
+    tmp_path: Path, *, named: bool
+) -> None:
+    address = "C8:25:E3:00:00:01"
+    meter = device("generic/glucose", "glucose", address, past("glucose", 2))
+    entries = load_catalogue()
+    profile = entries["generic/glucose"].profile
+    driver = Drivers.installed(Quarantine.open(tmp_path)).load(profile.driver)
+    assert driver is not None
+    agent_may = list[bool]()
+
+    def say(_: str) -> None:
+        with visiting(tmp_path, address) as mine:
+            agent_may.append(mine)
+
+    async with ward(tmp_path / "ward", meter) as alive:
+        radio = ("hci-tcp", alive.ready["radio"])
+        place = Place(radio=radio, address=address if named else "", box=tmp_path)
+        reader = Reader(driver, entries, profile, ZONE, SystemClock(), say)
+        went = await read_once(
+            reader, place, Shelf(tmp_path, SystemClock(), "0").tape(profile, None)
+        )
+
+    assert went.well
+    assert agent_may
+    assert not any(agent_may)
+    with visiting(tmp_path, address) as mine:
+        assert mine
+
+
+async def test_who_is_not_told_by_its_profile_alone_is_said_to_be_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.read_once.FIND_S", 3.0)
+    meter = device("generic/glucose", "glucose", "C8:25:E3:00:00:01", past("glucose", 2))
+    known = load_catalogue()
+    twin = replace(known["generic/glucose"].profile, id="acme/glu")
+    entries = {**known, "acme/glu": replace(known["generic/glucose"], profile=twin)}
+    driver = Drivers.installed(Quarantine.open(tmp_path)).load(twin.driver)
+    assert driver is not None
+
+    async with ward(tmp_path / "ward", meter) as alive:
+        place = Place(radio=("hci-tcp", alive.ready["radio"]))
+        reader = Reader(driver, entries, twin, ZONE, SystemClock(), lambda _: None)
+        with pytest.raises(LinkError) as refused:
+            await read_once(reader, place, Shelf(tmp_path, SystemClock(), "0").tape(twin, None))
+
+    assert "C8:25:E3:00:00:01: other profiles fit as well as acme/glu" in str(refused.value)
+    assert "--address" in str(refused.value)
