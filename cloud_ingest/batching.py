@@ -25,13 +25,17 @@ WAITING_BYTES_MAX = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A delivery, and what its acknowledgement needs: packet id, QoS, and the connection that it came over."""
+    """A delivery, and what its acknowledgement needs: packet id, QoS, and the connection that it came over.
+
+    `retained`: the broker kept it, and tells it since we subscribed; nobody said it just now.
+    """
 
     delivery: Delivery
     mid: int
     qos: int
     connection: int
     readings: int = 1
+    retained: bool = False
 
 
 def readings_in(payload: bytes) -> int:

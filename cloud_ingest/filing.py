@@ -41,7 +41,11 @@ class Register(Protocol):
         ...
 
     def note_status(self, agent: str, status: Status, payload: bytes) -> News:
-        """Keep what a box said of itself last."""
+        """Keep what a box has just said of itself."""
+        ...
+
+    def keep_status(self, agent: str, status: Status, payload: bytes) -> News:
+        """Keep what a box said of itself last, whenever that was."""
         ...
 
 
@@ -84,13 +88,14 @@ class Filing:
         """Return when everything in the batch is in the records, so that it may be acknowledged. Raises StoppingError."""
         letters: list[Delivery] = []
         questions: list[tuple[Branch, Question]] = []
-        statuses: list[tuple[Branch, Status, bytes]] = []
-        for delivery in (arrival.delivery for arrival in batch):
+        statuses: list[tuple[Branch, Status, Arrival]] = []
+        for arrival in batch:
+            delivery = arrival.delivery
             match _read(delivery):
                 case (Branch() as branch, Question() as question):
                     questions.append((branch, question))
                 case (Branch() as branch, Status() as status):
-                    statuses.append((branch, status, delivery.payload))
+                    statuses.append((branch, status, arrival))
                 case None if not delivery.payload:
                     self._counters.add("intake.empty")  # someone cleared a retained message
                 case _:
@@ -103,12 +108,13 @@ class Filing:
             )
             self._post.send(branch.down(Down.LEDGER), encode(answer))
             self._counters.add("intake.questions")
-        for branch, status, payload in statuses:
-            self._tell(
-                self._until_stored(
-                    lambda b=branch, s=status, p=payload: self._register.note_status(b.agent, s, p)
-                )
+        for branch, status, arrival in statuses:
+            take = self._register.keep_status if arrival.retained else self._register.note_status
+            payload = arrival.delivery.payload
+            news = self._until_stored(
+                lambda t=take, b=branch, s=status, p=payload: t(b.agent, s, p)
             )
+            self._tell(news)
             self._counters.add("intake.statuses")
 
     def _file_letters(self, letters: Sequence[Delivery]) -> None:

@@ -317,6 +317,7 @@ class Intake:
                 message.qos,
                 self._connection,
                 readings_in(delivery.payload),
+                message.retain,
             )
         )
 

@@ -107,6 +107,10 @@ class _Mortal:
         """What a box said."""
         return self._records.note_status(agent, status, payload)
 
+    def keep_status(self, agent: str, status: Status, payload: bytes) -> News:
+        """What it said some time ago."""
+        return self._records.keep_status(agent, status, payload)
+
 
 class Cloud:
     """Several lives of one ingester over one disk."""

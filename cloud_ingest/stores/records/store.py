@@ -35,6 +35,9 @@ _NOTE_STATUS = _told.on_conflict_do_update(
     index_elements=["agent"],
     set_={"status": _told.excluded.status, "status_us": _told.excluded.status_us},
 )
+_KEEP_STATUS = _told.on_conflict_do_update(
+    index_elements=["agent"], set_={"status": _told.excluded.status}
+)
 
 
 class Records:
@@ -85,15 +88,12 @@ class Records:
             return answer(connection, self.store, agent, question, self._clock.now())
 
     def note_status(self, agent: str, status: Status, payload: bytes) -> News:
-        """Keep what a box said of itself last. Raises ValueError where it is another's, or over STATUS_BYTES_MAX."""
-        if status.agent != agent:
-            raise ValueError(f"says that it is of {status.agent!r}, on {agent!r}'s topic")
-        if len(payload) > STATUS_BYTES_MAX:
-            raise ValueError(f"a status of {len(payload)} bytes; at most {STATUS_BYTES_MAX}")
-        told = {"agent": agent, "status": payload, "status_us": micros(self._clock.now())}
-        with writing(self.engine) as connection:
-            connection.execute(_NOTE_STATUS, told)
-        return News("box", (agent,))
+        """Keep what a box has just said of itself. Raises ValueError where it is another's, or over STATUS_BYTES_MAX."""
+        return self._take_status(agent, status, payload, heard=self._clock.now())
+
+    def keep_status(self, agent: str, status: Status, payload: bytes) -> News:
+        """Keep what a box said of itself some time ago; it is not heard by that. Raises as `note_status` does."""
+        return self._take_status(agent, status, payload, heard=None)
 
     def act_on_due(self, now: datetime) -> due.Acted:
         """Do what a clock triggers: unconfirmed findings, unanswered alerts. At most DUE_MAX rows a call."""
@@ -202,6 +202,18 @@ class Records:
     def _assign(self, key: str, patient: str, who: str) -> tuple[News, ...]:
         with writing(self.engine) as connection:
             return assign.assign(connection, self._desk(), key, patient, who)
+
+    def _take_status(
+        self, agent: str, status: Status, payload: bytes, *, heard: datetime | None
+    ) -> News:
+        if status.agent != agent:
+            raise ValueError(f"says that it is of {status.agent!r}, on {agent!r}'s topic")
+        if len(payload) > STATUS_BYTES_MAX:
+            raise ValueError(f"a status of {len(payload)} bytes; at most {STATUS_BYTES_MAX}")
+        told = {"agent": agent, "status": payload, "status_us": micros(heard) if heard else None}
+        with writing(self.engine) as connection:
+            connection.execute(_NOTE_STATUS if heard else _KEEP_STATUS, told)
+        return News("box", (agent,))
 
     def _desk(self) -> Desk:
         return Desk(self.thresholds, self._zone, self._clock.now())

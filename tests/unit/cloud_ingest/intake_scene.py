@@ -56,10 +56,11 @@ class Box:
         assert self._ready.wait(PATIENCE_S)
 
     def say(self, payload: bytes, leaf: Up = Up.OBSERVATIONS, topic: str = "") -> str:
-        """Waits for the broker's acknowledgement, so that the message is in its queue."""
-        self._client.publish(topic or self.branch.up(leaf), payload, qos=1).wait_for_publish(
-            PATIENCE_S
+        """Waits for the broker's acknowledgement, so that the message is in its queue. A status is retained."""
+        told = self._client.publish(
+            topic or self.branch.up(leaf), payload, qos=1, retain=leaf is Up.STATUS
         )
+        told.wait_for_publish(PATIENCE_S)
         return envelope_hash(payload)
 
     def receipted(self) -> list[str]:
@@ -104,6 +105,9 @@ class Gate:
 
     def note_status(self, agent: str, status: Status, payload: bytes) -> News:
         return self._records.note_status(agent, status, payload)
+
+    def keep_status(self, agent: str, status: Status, payload: bytes) -> News:
+        return self._records.keep_status(agent, status, payload)
 
 
 class Scene:

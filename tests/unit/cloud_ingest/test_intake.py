@@ -181,6 +181,21 @@ def test_a_box_that_tells_of_itself_is_noted(scene: Scene) -> None:
     assert any(news.topic == "box" for news in scene.news)
 
 
+def test_a_status_that_the_broker_kept_is_no_sign_of_life(scene: Scene) -> None:
+    intake = scene.intake()
+    box = scene.box()
+    status = Status(agent="box-1", online=True, at="now", version="1")
+    box.say(encode_status(status), Up.STATUS)
+    wait_until(lambda: scene.kit.rows(boxes))
+    (before,) = scene.kit.rows(boxes)
+    intake.stop()
+    box.close()
+    scene.kit.clock.advance(3 * 86_400)
+    scene.intake(replace(scene.settings, client_id="another"))
+    wait_until(lambda: scene.count("intake.statuses") == 2)
+    assert scene.kit.rows(boxes) == [before]
+
+
 def test_a_status_too_large_to_keep_is_parked_and_stops_nothing(scene: Scene) -> None:
     scene.intake()
     box = scene.box()
