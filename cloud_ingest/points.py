@@ -9,6 +9,8 @@ from gateway.model.observation import Observation
 
 BEYOND = "_beyond"  # after a part's name: on which side of the device's scale it lies
 
+TIME_KNOWN = "time_known"
+
 
 class UnrenderableError(ValueError):
     """A stored reading that no point can hold: its number is none, or its part has our name. The journal still has it."""
@@ -30,8 +32,8 @@ def render(observation: Observation, fate: Fate) -> Point:
     """
     fields: dict[str, float | str | bool] = {}
     for name, part in observation.parts.items():
-        if name.endswith(BEYOND):
-            # Of a number, it would make every later LO of its kind a conflict of types, for good.
+        if name.endswith(BEYOND) or name == TIME_KNOWN:
+            # Of a number, it would make every later LO of its kind a conflict of types, for good; or be lost without a word.
             raise UnrenderableError(f"part {name!r} has a name that the series keeps for itself")
         if part.beyond is not None:
             fields[f"{name}{BEYOND}"] = part.beyond.value
@@ -39,7 +41,7 @@ def render(observation: Observation, fate: Fate) -> Point:
             fields[name] = _number(name, part.value)
     # Last, so that a part that calls itself `key` cannot take the identity's place.
     fields["key"] = observation.key
-    fields["time_known"] = observation.time.known
+    fields[TIME_KNOWN] = observation.time.known
     return Point(observation.kind, fate.subject, observation.device, fate.time_us, fields)
 
 

@@ -10,6 +10,9 @@ TEXT_BYTES_MAX = 60_000  # InfluxDB holds strings of at most 64 kB
 TIME_US_MIN = -9_223_372_036_854_775
 TIME_US_MAX = 9_223_372_036_854_774
 
+# InfluxDB stores a point without a field of this name, and calls it written.
+_LEFT_OUT = "time"
+
 _NAME = str.maketrans({",": "\\,", " ": "\\ "})
 _TAG = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})
 _TEXT = str.maketrans({'"': '\\"', "\\": "\\\\"})
@@ -34,7 +37,7 @@ def refusal(point: Point) -> str | None:
     if why := unplaceable(point):
         return why
     for name in point.fields:
-        if fault := _name_fault(name):
+        if fault := _field_fault(name):
             return f"field {name[:80]!r} {fault}"
     if not point.fields:
         return "no fields"
@@ -77,6 +80,12 @@ def _text_fault(text: str) -> str | None:
     if len(text.encode()) > TEXT_BYTES_MAX:
         return f"has {len(text.encode())} bytes; {TEXT_BYTES_MAX} fit"
     return None
+
+
+def _field_fault(name: str) -> str | None:
+    if name == _LEFT_OUT:
+        return "has a name that InfluxDB leaves out without a word"
+    return _name_fault(name)
 
 
 def _name_fault(name: str) -> str | None:

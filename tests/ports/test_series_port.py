@@ -181,3 +181,10 @@ def test_whatever_is_not_refused_comes_back_as_it_went(
         assert point in series.read(kind, subject, at_us, at_us + 1)
         series.erase([point])
         assert series.read(kind, subject, at_us, at_us + 1) == []
+
+
+@pytest.mark.parametrize("name", ["time", "device", "subject", "value", "table", "1", "x:y/z+.-"])
+def test_a_field_of_any_name_is_stored_or_refused_in_words(series: Series, name: str) -> None:
+    point = Point("odd_names", "p1", "d1", T0, {name: 1.5, "key": "k", "time_known": True})
+    refused = series.write([point])
+    assert series.read("odd_names", "p1", T0, T0 + 1) == ([] if refused else [point])

@@ -52,6 +52,12 @@ def test_a_part_that_calls_itself_beyond_spoils_no_later_lo(make) -> None:
         render(make.observation("glucose", parts, device="d"), FATE)
 
 
+def test_a_part_that_calls_itself_time_known_is_named_and_not_left_out(make) -> None:
+    parts = {"value": Part(unit="mg/dL", value="99"), "time_known": Part(unit="1", value="3")}
+    with pytest.raises(UnrenderableError, match="'time_known'"):
+        render(make.observation("glucose", parts, device="d"), FATE)
+
+
 def test_a_line_has_its_separators_escaped() -> None:
     point = Point("a b,c", "s=1 ,", "d,1", 5, {"f =,": 1.0, "key": 'q"\\', "time_known": False})
     assert refusal(point) is None
@@ -78,6 +84,7 @@ def test_a_whole_number_is_written_as_a_float() -> None:
         Point("g", "s", "d", TIME_US_MAX, {"key": "k"}),
         Point("g", "s", "d", 1, {}),
         Point("g", "s", "d", 1, {"": 1.0}),
+        Point("g", "s", "d", 1, {"time": 1.0, "key": "k"}),
         Point("g", "s", "d", 1, {"value": float("inf")}),
         Point("g", "s", "d", 1, {"key": "x" * 70_000}),
         Point("g", "s", "d", 1, {"key": "a\nb"}),
