@@ -30,6 +30,9 @@ from gateway.wire.topics import Up, uplink
 LEAVES = (Up.OBSERVATIONS, Up.LEDGER, Up.STATUS)
 WINDOW = 1_000  # deliveries without acknowledgement that we ask the broker for (MQTT 5; before, the broker alone decides)
 LETTERS_MAX = 10_000  # receipts that wait for the broker; above that they are left out, and the boxes send again
+# What brokers take: a larger one would end the connection, over which all boxes are answered, and go again on the next.
+LETTER_BYTES_MAX = 250_000
+PACKET_BYTES = 300  # what MQTT adds to a payload: topic and header
 NEVER_EXPIRES = 0xFFFF_FFFF
 TURN_S = 0.5
 PAUSE_S_FIRST = 0.2
@@ -98,6 +101,7 @@ class Intake:
         self._line = threading.Lock()
         self._connection = 0
         self._connected = False
+        self._letter_bytes_max = LETTER_BYTES_MAX
         self._trouble = "not connected yet"
         self._explained = False  # whether this connection's trouble has been put in words
         self._client = self._make_client()
@@ -124,7 +128,11 @@ class Intake:
         return IntakeState(self._connected, len(self._inbox), self._filing.trouble or self._trouble)
 
     def send(self, topic: str, payload: bytes) -> None:
-        """To a box, QoS 1, never retained. Left out, and counted, where too many wait for the broker."""
+        """To a box, QoS 1, never retained. Left out, and counted, where too many wait for the broker, or it takes none so large."""
+        if len(payload) + PACKET_BYTES > self._letter_bytes_max:
+            self._counters.add("intake.letters_too_large")
+            self._log.error("letter.too_large", topic=topic, size=len(payload))
+            return
         info = self._client.publish(topic, payload, qos=1, retain=False)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             self._counters.add("intake.letters_left_out")
@@ -264,7 +272,7 @@ class Intake:
         _data: object,
         flags: ConnectFlags,
         reason: ReasonCode,
-        _properties: Properties | None,
+        properties: Properties | None,
     ) -> None:
         if reason.is_failure:
             self._note(
@@ -272,6 +280,8 @@ class Intake:
                 "(check mqtt.username, mqtt.password_file and the broker's ACL)"
             )
             return
+        served = getattr(properties, "MaximumPacketSize", LETTER_BYTES_MAX)
+        self._letter_bytes_max = min(LETTER_BYTES_MAX, served)
         with self._line:
             self._connected = True
         self._counters.add("intake.connections")

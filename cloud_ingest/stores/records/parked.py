@@ -2,8 +2,8 @@
 
 from cloud_ingest.stores.records.arrival import Came, Poison, Stray
 from cloud_ingest.stores.records.numbers import APART, ranges_within
-from cloud_ingest.stores.records.work import Cursor
-from gateway.wire.receipts import Parked, Receipt
+from cloud_ingest.stores.records.work import Cursor, told_parked
+from gateway.wire.receipts import Receipt
 
 # Of what one sender's topic brought and nobody can be answered for. Beyond it bytes are counted, not kept.
 PARKED_PER_AGENT_MAX = 1_000
@@ -67,7 +67,7 @@ def poison_receipt(poison: Poison, store: str, commit: int) -> Receipt:
         epoch=header.epoch,
         store=store,
         commit=commit,
-        parked=[Parked(n, poison.why) for n in header.numbers],
+        parked=told_parked([(n, poison.why) for n in header.numbers]),
     )
 
 

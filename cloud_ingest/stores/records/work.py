@@ -1,7 +1,7 @@
 """The working set of one ingest transaction: envelopes and their positions on the way to a fate. Dies with the transaction."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cloud_ingest.rules.judge import Assessment, When
@@ -15,6 +15,9 @@ HELD = "held by an earlier envelope"
 # `ledger_apart.why`: the key that a number was held with first, and any that came later.
 FIRST_KEY = "held with this key first"
 ANOTHER_KEY = "came with another key"
+
+# Of all reasons in one receipt: a packet that the broker does not take ends the connection that every other box is answered over.
+WHYS_CHARS_MAX = 50_000
 
 Cursor = sqlite3.Cursor
 
@@ -117,6 +120,12 @@ def receipt(filing: Filing, store: str, commit: int) -> Receipt:
         store=store,
         commit=commit,
         duplicates=[r.n for r in filing.rows if r.outcome == DUPLICATE and r.why != HELD],
-        parked=[Parked(r.n, r.why) for r in filing.rows if r.outcome == PARKED],
+        parked=told_parked([(r.n, r.why) for r in filing.rows if r.outcome == PARKED]),
         new_epoch=filing.new_epoch,
     )
+
+
+def told_parked(parked: Sequence[tuple[int, str]]) -> list[Parked]:
+    """Numbers and reasons as a receipt tells them: where there are very many, shorter. The records have them whole."""
+    each = WHYS_CHARS_MAX // max(1, len(parked))
+    return [Parked(n, why[:each]) for n, why in parked]

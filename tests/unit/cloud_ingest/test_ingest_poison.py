@@ -6,6 +6,7 @@ import json
 import msgspec
 import pytest
 
+from cloud_ingest.intake import LETTER_BYTES_MAX
 from cloud_ingest.rules import judge as judging
 from cloud_ingest.stores.fate import decode_fates
 from cloud_ingest.stores.records import claims, subjects
@@ -14,7 +15,13 @@ from cloud_ingest.stores.records.arrival import WHY_CHARS_MAX
 from cloud_ingest.stores.records.parked import BEYOND_QUOTA
 from cloud_ingest.stores.records.schema import journal, keys, ledger, ledger_apart, parked
 from cloud_ingest.stores.records.types import Delivery
-from gateway.wire.envelope import WIRE_BYTES_MAX, Header, assemble, encode_observation
+from gateway.wire.envelope import (
+    COUNT_MAX,
+    WIRE_BYTES_MAX,
+    Header,
+    assemble,
+    encode_observation,
+)
 from gateway.wire.receipts import Parked, Question, encode
 
 
@@ -40,6 +47,25 @@ def test_a_poisoned_body_is_kept_and_its_numbers_are_receipted_as_parked(kit):
     (row,) = kit.rows(parked)
     assert (row["payload"], row["agent"]) == (payload, "box-1")
     assert [(row["n"], row["key"]) for row in kit.rows(ledger_apart)] == [(1, ""), (2, "")]
+
+
+def test_a_small_poison_that_claims_a_thousand_numbers_has_a_receipt_that_a_broker_takes(kit):
+    unreadable = b'{"key":"' + b"\\u4e2d" * 300 + b'"}'
+    for payload in (
+        header(kit, schema="s" * 80, count=COUNT_MAX),
+        assemble("box-1", kit.epoch, 1, [unreadable] * COUNT_MAX),
+        assemble("box-1", kit.epoch, 1, [_in_a_long_unit(kit)] * COUNT_MAX),
+    ):
+        (verdict,) = kit.ingest(payload)
+        assert [told.n for told in verdict.receipt.parked] == [*range(1, COUNT_MAX + 1)]
+        assert all(told.why for told in verdict.receipt.parked)
+        assert len(encode(verdict.receipt)) < LETTER_BYTES_MAX
+
+
+def _in_a_long_unit(kit) -> bytes:
+    seen = msgspec.json.decode(encode_observation(kit.bp(120, 80)))
+    seen["parts"]["systolic"]["unit"] = "\U00020000" * 200
+    return msgspec.json.encode(seen)
 
 
 def test_poison_that_comes_again_has_the_same_receipt_and_is_kept_once(kit):

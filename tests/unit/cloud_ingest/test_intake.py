@@ -161,6 +161,20 @@ def test_a_poisoned_body_is_receipted_as_parked(scene: Scene) -> None:
     assert [at.n for at in box.receipts[0].parked] == [1]
 
 
+def test_a_letter_that_no_broker_takes_is_left_out_and_ends_no_connection(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud_ingest.intake.LETTER_BYTES_MAX", 1_000)
+    scene.intake()
+    box, other = scene.box(), scene.box("box-2")
+    header = scene.kit.payload(1, *[scene.kit.bp(120, 80, ago=n) for n in range(99)])
+    box.say(header.partition(b"\n")[0] + b"\njunk")
+    name = other.say(scene.kit.payload(1, scene.kit.bp(120, 80), agent="box-2"))
+    wait_until(lambda: other.receipted() == [name])
+    assert (scene.count("intake.letters_too_large"), box.receipts) == (1, [])
+    assert scene.count("intake.connections") == 1
+
+
 def test_a_box_hears_what_is_held_of_it(scene: Scene) -> None:
     scene.intake()
     box = scene.box()
