@@ -13,6 +13,7 @@ from gateway.wire.envelope import (
     WIRE_BYTES_MAX,
     ZSTD_WINDOW_BYTES_MAX,
 )
+from gateway.wire.nesting import NESTING_MAX
 from gateway.wire.receipts import LISTED_MAX, NONCE_MAX, QUESTION_BYTES_MAX, RANGES_MAX
 from gateway.wire.schema import definitions
 from gateway.wire.status import STATUS_BYTES_MAX
@@ -33,6 +34,7 @@ LIMITS: Mapping[str, tuple[int, str]] = {
     "PARTS_MAX": (PARTS_MAX, "parts, and entries of context, of one observation"),
     "MARKS_MAX": (MARKS_MAX, "marks of one observation"),
     "RAW_HEX_MAX": (RAW_HEX_MAX, "hex digits of `raw`"),
+    "NESTING_MAX": (NESTING_MAX, "lists and objects in each other, unknown fields too"),
     "QUESTION_BYTES_MAX": (QUESTION_BYTES_MAX, "bytes of a ledger question"),
     "NONCE_MAX": (NONCE_MAX, "characters of its nonce"),
     "RANGES_MAX": (RANGES_MAX, "ranges in a ledger answer"),

@@ -1,7 +1,6 @@
 """Envelopes: one readable header line and a body of numbered observations. Poison in the body still has a sender and numbers."""
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ import zstandard
 from msgspec import Meta
 
 from gateway.model.observation import SPAN_S_MAX, Observation, flaw
+from gateway.wire.apart import taken_apart
 from gateway.wire.box_clock import righted
+from gateway.wire.nesting import refuse_deep
 from gateway.wire.topics import NAME
 
 SCHEMA = "vitalgate.envelope/1"
@@ -157,6 +158,7 @@ def decode_header(payload: bytes) -> tuple[Header, bytes]:
     if not newline or len(line) > HEADER_BYTES_MAX:
         raise EnvelopeError(f"no header line within {HEADER_BYTES_MAX} bytes")
     try:
+        refuse_deep(line)
         header = _decode_header(line)
     except _UNDECODABLE as error:
         raise EnvelopeError(f"header: {error}") from error
@@ -227,6 +229,7 @@ def _check_count(header: Header, held: Sequence[object]) -> None:
 
 def _read(plain: bytes) -> Sequence[Observation | Unreadable]:
     try:
+        refuse_deep(plain)
         return [_judged(observation) for observation in _decode_body(plain).observations]
     except _UNDECODABLE:
         return [_read_one(raw) for raw in _apart(plain)]
@@ -235,19 +238,20 @@ def _read(plain: bytes) -> Sequence[Observation | Unreadable]:
 def _apart(plain: bytes) -> Sequence[bytes | msgspec.Raw]:
     """The body's observations, each as its own JSON. Raises one of _UNDECODABLE."""
     try:
+        refuse_deep(plain)
         return _decode_raw_body(plain).observations
     except _UNDECODABLE as error:
-        # Half of a surrogate pair, NaN, a number out of range: other programs write them as JSON, and read them. Taken apart
-        # by such a one, whoever holds them can't be read, and the others can.
+        # Half of a surrogate pair, NaN, lists without end: other programs write them as JSON, and read them. Whoever holds them
+        # can't be read, and the others can.
         try:
-            told = json.loads(plain)
-            return [json.dumps(seen).encode() for seen in told["observations"]]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            return taken_apart(plain)
+        except ValueError:
             raise error from None
 
 
 def _read_one(raw: bytes | msgspec.Raw) -> Observation | Unreadable:
     try:
+        refuse_deep(bytes(raw))
         return _judged(_decode_observation(raw))
     except _UNDECODABLE as error:
         return Unreadable(f"{error or type(error).__name__}")

@@ -6,6 +6,7 @@ from gateway.model.kinds import KINDS
 from gateway.model.marks import DOUBTED, SUMMARY, WITHHELD
 from gateway.model.observation import UTC_YEARS
 from gateway.wire.envelope import BODY_BYTES_MAX, COUNT_MAX, HEADER_BYTES_MAX, WIRE_BYTES_MAX
+from gateway.wire.nesting import NESTING_MAX
 from gateway.wire.receipts import LISTED_MAX, NONCE_MAX, QUESTION_BYTES_MAX, RANGES_MAX
 from gateway.wire.status import STATUS_BYTES_MAX
 from gateway.wire.topics import NAME
@@ -30,6 +31,7 @@ its own branch only. No topic or payload names a patient.
 
 **Unknown fields** are ignored, by both sides. Fields that have a `default` in their schema are left out where they have that value. What is an
 `integer` is written without fraction or exponent (`77`, neither `77.0` nor `7.7e1`). A string holds no half of a surrogate pair.
+Nothing is nested over {NESTING_MAX} deep.
 """
 
 ENVELOPE = f"""\

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.model.observation import SPAN_S_MAX
+from gateway.wire.nesting import refuse_deep
 
 STATUS = "vitalgate.status/1"
 STATUS_BYTES_MAX = 256_000  # 200 devices with a trouble each take about a third
@@ -44,7 +45,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
-decode_status = msgspec.json.Decoder(Status).decode
+_decode = msgspec.json.Decoder(Status).decode
+
+
+def decode_status(told: bytes) -> Status:
+    """Raises msgspec.MsgspecError or UnicodeDecodeError for what is none."""
+    refuse_deep(told)
+    return _decode(told)
 
 
 def encode_status(status: Status) -> bytes:

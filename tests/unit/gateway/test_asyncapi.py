@@ -15,7 +15,7 @@ import pytest
 
 from gateway.model import observation
 from gateway.model.marks import DOUBTED, WITHHELD
-from gateway.wire import envelope, receipts, status
+from gateway.wire import envelope, nesting, receipts, status
 from gateway.wire.asyncapi import LIMITS, asyncapi
 from gateway.wire.envelope import decode_envelope
 from gateway.wire.topics import NAME, Branch, Down, Up
@@ -129,7 +129,11 @@ def test_only_the_status_is_retained_and_all_is_at_least_once() -> None:
 
 def test_every_limit_is_a_named_constant_of_the_code() -> None:
     for name, (value, _what) in LIMITS.items():
-        homes = [home for home in (envelope, receipts, observation, status) if hasattr(home, name)]
+        homes = [
+            home
+            for home in (envelope, nesting, receipts, observation, status)
+            if hasattr(home, name)
+        ]
 
         assert [getattr(home, name) for home in homes] == [value], name
 
