@@ -35,11 +35,15 @@ class Standing:
 def tidy(facts: Mapping[str, str]) -> dict[str, str]:
     """What a device states, without padding; empty, over-long and surplus facts are left out."""
     kept: dict[str, str] = {}
-    for name, text in facts.items():
-        said = "".join(c for c in text if c.isprintable()).strip()
-        if said and len(said) <= FACT_CHARS_MAX and len(kept) < FACTS_MAX:
+    for fact in facts.items():
+        name, said = map(_printable, fact)
+        if name and said and max(len(name), len(said)) <= FACT_CHARS_MAX and len(kept) < FACTS_MAX:
             kept[name] = said
     return kept
+
+
+def _printable(text: str) -> str:
+    return "".join(filter(str.isprintable, text)).strip()
 
 
 def names_a_unit(number: str) -> bool:

@@ -37,8 +37,9 @@ class ConfigError(Exception):
 
 
 def said(error: BaseException) -> str:
-    """What an error says of itself. A plugin's may fail even at that, and must not stop who asks."""
+    """What an error says of itself, as text that can be kept and sent. A plugin's may fail even at that, and must not stop who asks."""
     try:
-        return str(error)
+        # Octets that a driver quotes by `surrogateescape` are no text to a file or to JSON.
+        return str(error).encode(errors="backslashreplace").decode()
     except Exception as other:  # noqa: BLE001 whatever a vendor's `__str__` raises, its kind is told instead
         return f"{type(error).__name__}, which can't say why ({type(other).__name__})"
