@@ -4,6 +4,7 @@ Works while the ingester runs. What needs a database is imported by the command 
 """
 
 import getpass
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -162,7 +163,7 @@ def assign_command(
 ) -> None:
     """Give a reading to a patient: its time stays, and the patient's rules judge it."""
     with opened(settings) as records:
-        news = records.assign(key, patient, getpass.getuser())
+        news = records.assign(key, patient, this_user())
     alerts = sum(len(each.ids) for each in news if each.topic == "alert")
     _say(f"{key} is {patient}'s now" + (f"; {alerts} alerts stand on it" if alerts else ""))
 
@@ -198,6 +199,14 @@ def opened(settings: Path) -> Generator["Records"]:
 def _end(why: str, code: int) -> None:
     typer.echo(f"vitalgate: {why}", err=True)
     raise typer.Exit(code) from None
+
+
+def this_user() -> str:
+    """Who runs the command: a number where this machine has no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def moment(text: str, option: str) -> datetime:

@@ -3,13 +3,12 @@
 What needs a database is imported by the command that needs it.
 """
 
-import getpass
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cloud_ingest.record_cli import SettingsFile, moment, opened, record_app, shown
+from cloud_ingest.record_cli import SettingsFile, moment, opened, record_app, shown, this_user
 from cloud_ingest.rules.judge import micros
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def void_command(
             from_us=_micros(since, "--from"),
             to_us=_micros(until, "--to"),
         )
-        by = who or getpass.getuser()
+        by = who or this_user()
         would = records.would_void(criteria, by, reason)
         _tell(would, criteria, "would be voided")
         if dry_run or not would.readings:

@@ -247,3 +247,16 @@ def test_an_hour_that_the_clocks_skip_or_repeat_is_not_guessed(
     assert f"--from '{written}' {how} this machine's wall" in told.output
     assert meant in told.output
     assert exact.exit_code == 0, exact.output
+
+
+def test_a_user_without_a_name_is_told_by_the_number(kit, record, monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 3_999_999)
+    kit.wearer(kit.meter)
+    kit.send(1, kit.glucose("45", 3))
+    words = ("void", "--device", kit.meter, "--reason", "x", "--from", "2026-03-01", "--to", "now")
+
+    told = record.plain(*words, "--yes")
+
+    assert "1 readings voided by user 3999999" in told.output
