@@ -23,6 +23,7 @@ from gateway.runtime.plugins import DISTRIBUTION, distribution, found
 BUNDLE = 1
 SEED = 1
 MANIFEST, REPORT, README = "manifest.json", "report.json", "README.md"
+WORDS = ("driver", "distribution", "version", "tier")  # that a manifest has for a reviewer
 SUFFIXES = frozenset({".py", ".toml", ".jsonl", ".md"})
 FILES_MAX = 500
 BUNDLE_BYTES_MAX = 50_000_000
@@ -166,13 +167,16 @@ def faults(submission: Submission) -> Iterator[str]:
     try:
         manifest = submission.manifest
         stated = {str(name): str(told) for name, told in dict(manifest["files"]).items()}  # type: ignore[call-overload]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         yield f"{MANIFEST} can't be read: {error!r}"
         return
     if manifest.get("bundle") != BUNDLE or manifest.get("contract") != CONTRACT:
         yield (
             f"bundle {manifest.get('bundle')} of contract {manifest.get('contract')}; this reads bundle {BUNDLE} of contract {CONTRACT}"
         )
+    yield from (
+        f"{MANIFEST} names no {word}" for word in WORDS if not isinstance(manifest.get(word), str)
+    )
     for name, told in stated.items():
         if name not in submission.files:
             yield f"{name} is missing"

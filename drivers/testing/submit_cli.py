@@ -1,7 +1,8 @@
 """`vitalgate driver submit`: one file for a reviewer, and what the reviewer makes of it. Sends nothing anywhere."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,14 @@ from gateway.runtime.errors import ConfigError
 from gateway.runtime.plugins import found
 
 FAILED_EXIT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A bundle's own report. `findings` by profile and check."""
+
+    tier: object
+    findings: Mapping[tuple[object, object], object]
 
 
 def submit(
@@ -86,19 +95,30 @@ def _wrong(told: Submission) -> Iterator[str]:
         if name.startswith("sources/") and here.get(name) != told.files.get(name):
             yield f"{name} is not what is installed here"
             return
-    yield from _unlike(judged(driver), told)
-
-
-def _unlike(report: Report, told: Submission) -> Iterator[str]:
-    """Captures are replayed by the check `replay_matches`; the rest of the report is held against what is found here."""
-    claimed = json.loads(told.files[REPORT])
-    here = json.loads(as_json([report]))
-    if claimed == here:
+    try:
+        claimed = _claim(told)
+    except ValueError as error:
+        yield str(error)
         return
-    if claimed[0]["tier"] != here[0]["tier"]:
-        yield f"the tier here is {here[0]['tier']}; the bundle says {claimed[0]['tier']}"
-    before = {(one["profile"], one["check"]): one for one in claimed[0]["findings"]}
-    for one in here[0]["findings"]:
-        earlier = before.get((one["profile"], one["check"]))
+    yield from _unlike(judged(driver), claimed)
+
+
+def _claim(told: Submission) -> _Claim:
+    """What its report says. Raises ValueError where that is no report."""
+    try:
+        (claimed,) = json.loads(told.files[REPORT])
+        findings = {(one["profile"], one["check"]): one for one in claimed["findings"]}
+        return _Claim(claimed["tier"], findings)
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError(f"{REPORT} can't be read: {error!r}") from error
+
+
+def _unlike(report: Report, claimed: _Claim) -> Iterator[str]:
+    """Captures are replayed by the check `replay_matches`; the rest of the report is held against what is found here."""
+    (here,) = json.loads(as_json([report]))
+    if claimed.tier != here["tier"]:
+        yield f"the tier here is {here['tier']}; the bundle says {claimed.tier}"
+    for one in here["findings"]:
+        earlier = claimed.findings.get((one["profile"], one["check"]))
         if one != earlier:
             yield f"{one['check']} with {one['profile']}: {one['result']} after {one['tried']} (seed {SEED}); the bundle says otherwise"

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from drivers import cli
+from drivers.testing.subjects import SUBJECTS
 from drivers.testing.submission import (
     BUNDLE_BYTES_MAX,
     MANIFEST,
@@ -17,11 +18,13 @@ from drivers.testing.submission import (
     Submission,
     faults,
     packed,
+    sources,
     unpacked,
 )
 from gateway.contract.capture import Capture, digest, dump
 from gateway.contract.session import CONTRACT, Opened, Received
 from gateway.runtime.errors import ConfigError
+from gateway.runtime.plugins import found
 
 RUN = CliRunner()
 HEARD = [Opened(0.0, {"address": "(address)"}), Received(1.0, "line", b"\x01")]
@@ -78,6 +81,8 @@ def test_the_same_content_is_the_same_octets_and_comes_back(tmp_path: Path) -> N
         ),
         (Submission({n: d for n, d in bundle().files.items() if n != NAME}), f"{NAME} is missing"),
         (bundle(contract=CONTRACT + 1), f"of contract {CONTRACT + 1}; this reads"),
+        (bundle(driver=None), "manifest.json names no driver"),
+        (bundle(version=7), "manifest.json names no version"),
         (bundle(files=None), "manifest.json can't be read"),
         (bundle(capture(scrubbed="")), "it was recorded, and is not scrubbed"),
         (bundle(capture(scrubbed="x", sha256="0" * 64)), "it was changed after it was scrubbed"),
@@ -126,6 +131,22 @@ def test_what_is_not_installed_is_not_said_to_be_verified(tmp_path: Path) -> Non
 
     assert told.exit_code == 1
     assert "nothing was replayed: acme.glu is not installed here" in told.output
+
+
+@pytest.mark.parametrize(
+    "report", [b"[]", b"{}", b"x", b"[1]", b'[{"tier": "x", "findings": [{}]}]']
+)
+def test_a_report_that_is_none_is_told_and_not_stumbled_over(tmp_path: Path, report: bytes) -> None:
+    driver = "beurer.bm"
+    files = {**sources(driver, found(SUBJECTS)[driver]), REPORT: report}
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    manifest = json.dumps({**bundle().manifest, "driver": driver, "files": hashes}).encode()
+    (tmp_path / "a.zip").write_bytes(packed(Submission({**files, MANIFEST: manifest})))
+
+    told = RUN.invoke(cli.driver_app, ["submit", "--verify", str(tmp_path / "a.zip")])
+
+    assert told.exit_code == 1
+    assert "report.json can't be read" in told.output
 
 
 # Making it and looking into it twice is all checks three times: a driver with one profile, and a limit for a busy machine.
