@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from device_profiles.loader import Entry
 
+_PADDING = "\0 \t\r\n"  # around a name or a model, of devices that fill a field of one length
 _WILD = re.compile(r"[*?]|\[[^]]*]")
 
 
@@ -83,9 +84,7 @@ def matching(sighting: Sighting, entry: Entry) -> tuple[Clue, ...]:
         else _any(asked.usb, {sighting.usb} - {""}),
         Clue.NAME: _glob(asked.names, sighting.name),
         Clue.COMPANY: _any(asked.companies, sighting.companies),
-        Clue.MODEL: _any(
-            {_plain(one) for one in asked.models}, {_plain(sighting.model.strip())} - {""}
-        ),
+        Clue.MODEL: _any({_plain(one) for one in asked.models}, {_plain(sighting.model)} - {""}),
     }
     borne_out = tuple(clue for clue, answer in answers.items() if answer)
     # A profile that names more than a service is about one model: the service alone doesn't speak for it.
@@ -107,16 +106,18 @@ def _any(asked: Collection[object], seen: Collection[object]) -> bool | None:
 
 
 def _glob(asked: tuple[str, ...], seen: str) -> bool | None:
-    if not asked or not seen:
+    if not asked or not _plain(seen):
         return None
     return any(_fits(seen, pattern) for pattern in asked)
 
 
 def _fits(seen: str, pattern: str) -> bool:
-    return fnmatchcase(_plain(seen), _plain(pattern))
+    # A blank at the end may be the pattern's own.
+    return any(fnmatchcase(one, pattern.casefold()) for one in {seen.casefold(), _plain(seen)})
 
 
 def _plain(text: str) -> str:
+    """Without padding, in small letters."""
     # Makers write one model now in large letters and now in small: `BLEsmart_` and `BLESmart_`. Taken for no model that is
     # known, a device whose frames are its own would be read as the standard says.
-    return text.casefold()
+    return text.strip(_PADDING).casefold()

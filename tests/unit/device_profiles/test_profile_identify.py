@@ -113,3 +113,18 @@ def test_a_service_that_only_another_device_shows_rules_a_profile_out() -> None:
 
     assert scale == Match("generic/weight-scale", 1, (Clue.SERVICE,))
     assert identify(Sighting("ble", frozenset({plain, beacon})), CATALOGUE) is None
+
+
+@pytest.mark.parametrize("padding", ["\0", "\0\0\0", " ", " \0"])
+@pytest.mark.parametrize("sighted", RECORDED, ids=lambda sighted: sighted.name)
+def test_a_padded_name_or_model_is_the_same(sighted: Sighted, padding: str) -> None:
+    # Read as the standard says, a BM48's octets would be another pressure.
+    seen = sighted.sighting
+    name, model = (f"{text}{padding}" if text else "" for text in (seen.name, seen.model))
+
+    padded = identify(replace(seen, name=name, model=model), CATALOGUE)
+
+    assert padded == identify(seen, CATALOGUE)
+    assert identify(replace(seen, name=padding), CATALOGUE) == identify(
+        replace(seen, name=""), CATALOGUE
+    )
