@@ -1,7 +1,7 @@
 """What one transfer of a glucose meter brings: records, their contexts, and what is known of them already. Pure."""
 
 import hashlib
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -60,8 +60,9 @@ class Transfer:
         """Forget all: it will come again."""
         self.records: list[Record] = []
         self._raw: set[bytes] = set()
+        self._by_number: dict[int, list[Record]] = defaultdict(list)
         # A context that can't be read stands as its octets.
-        self._contexts: dict[int, deque[Context | bytes]] = defaultdict(deque)
+        self._contexts: dict[int, list[Context | bytes]] = defaultdict(list)
         self._contexts_come: set[bytes] = set()
         self._contexts_before: set[bytes] = set()
         self._contexts_heard = 0
@@ -95,7 +96,9 @@ class Transfer:
                 # Some meters tell a record twice (i-SENS), and an aborted report may still trickle in.
                 if data not in self._raw:
                     self._raw.add(data)
-                    self.records.append(Record(decode_measurement(data), data))
+                    record = Record(decode_measurement(data), data)
+                    self.records.append(record)
+                    self._by_number[record.told.sequence].append(record)
         except PeerError as fault:
             self.fault = PeerError(f"{channel} {data.hex()}: {fault}")
         if max(self.frames, self._contexts_heard) > RECORDS_MAX:
@@ -123,7 +126,7 @@ class Transfer:
         rising: list[Record] = []
         for record, following in pairwise(self.records):
             number = record.told.sequence
-            waits = record.told.context_follows and number not in self._contexts
+            waits = record.told.context_follows and self._context_of(record) is None
             if following.told.sequence <= number or number >= WRAP_NEAR or waits:
                 break
             rising.append(record)
@@ -134,10 +137,7 @@ class Transfer:
         return [
             record
             for record in records
-            if record.told.context_follows
-            and not any(
-                isinstance(one, Context) for one in self._contexts.get(record.told.sequence, ())
-            )
+            if record.told.context_follows and not isinstance(self._context_of(record), Context)
         ]
 
     def as_far_as(self, known: Mark) -> int:
@@ -155,10 +155,16 @@ class Transfer:
         return [record for record in self.records if _is_newer(record, known)]
 
     def readings(self, records: Sequence[Record], join: "Join") -> Iterator[Reading]:
-        """Records with their contexts: the first of a number has the first context of that number."""
-        for record in records:
-            waiting = self._contexts.get(record.told.sequence)
-            yield join(record, waiting.popleft() if waiting else None)
+        """Records with their contexts."""
+        return (join(record, self._context_of(record)) for record in records)
+
+    def _context_of(self, record: Record) -> Context | bytes | None:
+        """Of several records under one number each has its own: in the order in which they came, those that promise one first."""
+        number = record.told.sequence
+        one_number = self._by_number[number]
+        promising = [one for one in one_number if one.told.context_follows] or one_number
+        takers = zip(promising, self._contexts.get(number, ()), strict=False)
+        return next((context for taker, context in takers if taker.raw == record.raw), None)
 
 
 class Join(Protocol):

@@ -120,7 +120,9 @@ def test_a_scale_that_does_not_answer_is_waited_for_and_heard_all_the_same() -> 
     assert "no answer" in str(told.error)
 
 
-@pytest.mark.parametrize("says", [b"", b"\x20\x02", b"\x21\x02\x01"], ids=["none", "cut", "foreign"])
+@pytest.mark.parametrize(
+    "says", [b"", b"\x20\x02", b"\x21\x02\x01"], ids=["none", "cut", "foreign"]
+)
 def test_a_scale_whose_answer_cannot_be_read_is_heard_all_the_same(says: bytes) -> None:
     class Mumbles(Scale):
         def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
@@ -132,7 +134,9 @@ def test_a_scale_whose_answer_cannot_be_read_is_heard_all_the_same(says: bytes) 
     told = visited(Mumbles(upon={"weight": [(12.0, "weight", UNKNOWN)]}), secrets=CODES)
 
     assert shown(told) == [("body_weight", None, ["unknown_user"])]
-    assert "user 1: the scale does not take the consent code of slot 1: no answer" in str(told.error)
+    assert "user 1: the scale does not take the consent code of slot 1: no answer" in str(
+        told.error
+    )
 
 
 def test_what_an_unknown_user_weighs_is_told_without_a_slot_and_marked() -> None:
