@@ -13,6 +13,7 @@ from gateway.contract.capture import Capture
 from gateway.contract.profile import Profile
 from gateway.contract.session import Driver, Reading, Received
 from gateway.contract.visit import Ending
+from gateway.contract.words import in_words
 from gateway.model.quantity import Limit, Quantity
 
 BETWEEN_ACTS_S = 600.0
@@ -76,6 +77,12 @@ class Case:
         """The first unit that it names: the usual one."""
         return self.quality.units[0]
 
+    @property
+    def only_live(self) -> bool:
+        """Whether its device tells as it measures, and has no memory that could be asked for."""
+        streams = self.profile.stream is not None and RACP not in self.profile.channels
+        return streams or self.profile.link == ADVERT
+
     def sample(self, number: int) -> Act:
         """A measurement in the usual unit."""
         return self.subject.sample(number, self.unit)
@@ -90,6 +97,7 @@ class Bench:
         self.case, self.hours, self.disk = case, Hours(at_s), Disk(case.profile)
         self.clock = DeviceClock(self.hours, epochs[0] if epochs else EPOCH_BY_DEFAULT)
         self.measured: Counter[str] = Counter()
+        self.made: dict[str, float] = {}  # content -> when such was last measured
         self.specimen: Specimen = case.subject.specimen(case.profile, self.clock, manner)
         self._confirmed = 0
 
@@ -100,15 +108,15 @@ class Bench:
         Neither has a device that streams, and has no control point by which a memory could be asked for. Whether it forgets upon a
         confirmation it shows itself: a profile that says so in doubt excuses no device that doesn't.
         """
-        profile = self.case.profile
-        streams = profile.stream is not None and RACP not in profile.channels
-        return not (self._confirmed or streams or profile.link == ADVERT)
+        return not (self._confirmed or self.case.only_live)
 
     def measure(self, act: Act, after_s: float = BETWEEN_ACTS_S) -> datetime:
         """Let some time pass, and measure. What the device's clock showed then."""
         self.hours.at += after_s
         self.specimen.measure(act)
-        self.measured[content_of(act.parts)] += 1
+        content = content_of(act.parts)
+        self.measured[content] += 1
+        self.made[content] = self.hours.at
         return self.clock.shows()
 
     def fill(self, *, dead_clock: bool = True) -> None:
@@ -128,14 +136,24 @@ class Bench:
         specimen: Specimen | None = None,
         *,
         driver: Driver | None = None,
+        zone_offset_s: int = 0,
     ) -> Went:
-        """Let some time pass, and read the device; `specimen` may stand between, and `driver` may listen."""
+        """Let some time pass, and read the device; `specimen` may stand between, and `driver` may listen. `zone_offset_s`: of its clock."""
         self.hours.at += BETWEEN_VISITS_S
         asked, by = specimen or self.specimen, driver or self.case.subject.driver
         diary = self.case.diary
         told = diary is not None
         profile, hours = self.case.profile, self.hours
-        went = visit(by, profile, asked, self.disk, mishap, hours=hours, in_words=told)
+        went = visit(
+            by,
+            profile,
+            asked,
+            self.disk,
+            mishap,
+            hours=hours,
+            in_words=told,
+            zone_offset_s=zone_offset_s,
+        )
         self._confirmed += went.confirmed
         if diary is not None:
             diary.extend((*went.exchange, f"the visit {went.ended}"))
@@ -180,11 +198,12 @@ def fault(went: Went, *, may_break_off: bool = True) -> str | None:
 def unlike(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
     """How readings differ from those expected, or None."""
     strange, missing = shapes(told) - shapes(expected), shapes(expected) - shapes(told)
-    if strange:
-        return f"tells of {next(iter(strange))}" + (
-            f" instead of {next(iter(missing))}" if missing else ", which was not measured"
-        )
-    return f"does not tell of {next(iter(missing))}" if missing else None
+    lacks = next((_all_of(one) for one in expected if shape(one) in missing), None)
+    for one in told:
+        if shape(one) in strange:
+            instead = f" instead of {lacks}" if lacks else ", which was not measured"
+            return f"tells of {_all_of(one)}{instead}"
+    return f"does not tell of {lacks}" if lacks else None
 
 
 def strange(
@@ -202,9 +221,8 @@ def strange(
         for one, then in zip(told, live, strict=True)
         if not any(_tells_no_more(one, other) or _tells_no_more(then, other) for other in own)
     ]
-    if not more and not poorer:
-        return None
-    return f"tells of {next(iter(more), None) or shape(poorer[0])}, which was not measured"
+    odd = [one for one in live if _measurement(one) in more] or poorer
+    return f"tells of {_all_of(odd[0])}, which was not measured" if odd else None
 
 
 def stray(told: Sequence[Reading], expected: Sequence[Reading]) -> str | None:
@@ -233,6 +251,18 @@ def _tells_no_more(one: Reading, other: Reading) -> bool:
     own = (CONTEXT, WINDOW)
     said = {(name, told) for name, told in one.context.items() if not name.startswith(own)}
     return _measurement(one) == _measurement(other) and said <= set(other.context.items())
+
+
+def _all_of(reading: Reading) -> str:
+    """In words, with what a person at a terminal need not see: two that differ must not read alike."""
+    rest = {
+        "number": reading.sequence,
+        "offset": reading.offset,
+        "within_s": reading.within_s,
+        "pushed": reading.pushed or None,
+    }
+    told = [f"{name} {value}" for name, value in rest.items() if value is not None]
+    return "  ".join((in_words(reading), *told))
 
 
 def _measurement(reading: Reading) -> str:

@@ -25,9 +25,19 @@ def resume_is_exact(case: Case) -> Trials:
                     f"the link closes after {number} packets{lost}{told}",
                     _resumed(case, manner, mishap),
                 )
-        if (bench := full(case, manner)) is not None:
-            number, told = bench.specimen.remembered, f" ({manner})" if manner else ""
-            yield Trial(f"a memory that is full, with {number} records{told}", _read_out(bench))
+        if case.profile.memory is not None:
+            yield _full(case, manner)
+
+
+def _full(case: Case, manner: str) -> Trial:
+    label = f"a memory that is full{f' ({manner})' if manner else ''}"
+    bench = full(case, manner)
+    if bench is None:
+        return Trial(
+            label,
+            f"the profile says memory = {case.profile.memory}; the device's side holds fewer, so none is ever full",
+        )
+    return Trial(f"{label}, with {bench.specimen.remembered} records", _read_out(bench))
 
 
 def _read_out(bench: Bench) -> str | None:
@@ -60,7 +70,8 @@ def repeats_keep_keys(case: Case) -> Trials:
     """The identity walk: read; add a record; read; set the clock; read; reset the battery; measure the same again; read.
 
     Three times: with the cursor kept, with the cursor lost after each visit, and with each record told twice, since the
-    device heard no confirmation. And a memory that is told in another manner (another display unit) is named alike.
+    device heard no confirmation. A memory that is told in another manner (another display unit) is named alike; and so is
+    one that was full, and made room for more.
     """
     for manner in case.manners:
         for name, read in _READS.items():
@@ -70,6 +81,17 @@ def repeats_keep_keys(case: Case) -> Trials:
                 step(bench)
                 yield Trial(f"{told}: {label}; read", read(bench))
         yield Trial(f"equal memories{f' ({manner})' if manner else ''}", _named_alike(case, manner))
+        if (bench := full(case, manner)) is not None:
+            label = "a memory that is full, and makes room for three more"
+            yield Trial(f"{label}{f' ({manner})' if manner else ''}", _made_room(bench))
+
+
+def _made_room(bench: Bench) -> str | None:
+    """The oldest go, and all others move up: no number that rests on the place in memory survives that."""
+    why = _read_out(bench)
+    for number in range(3):
+        _measure(bench, number)
+    return why or _read_out(bench) or _cursor_lost(bench)
 
 
 def _named_alike(case: Case, manner: str) -> str | None:

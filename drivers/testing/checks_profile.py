@@ -20,7 +20,7 @@ SAMPLES = 30
 
 
 def profile_agrees(case: Case) -> Trials:
-    """Driver, channels, kind, parts, ranges, users, names and erasing are what the profile says."""
+    """Driver, channels, kind, parts, ranges, users, names and erasing are what the profile says; on a cable it says first who it is."""
     yield Trial("the driver", _other_driver(case))
     asked: set[str] = set()
     forgotten = 0
@@ -33,6 +33,7 @@ def profile_agrees(case: Case) -> Trials:
         yield Trial(f"what is forgotten upon a confirmation{told}", _erased(case, went.confirmed))
     yield Trial("what is forgotten in any manner", _never_erased(case, forgotten))
     yield Trial("the channels", _other_channels(case.profile, asked))
+    yield Trial("what it says that it is", _other_self(case))
     readings = list(_sampled(case))
     yield Trial("the kind", _other_kind(case.profile, readings))
     yield Trial("what names a record", _other_name(case.profile, readings))
@@ -103,6 +104,24 @@ def _other_channels(profile: Profile, asked: set[str]) -> str | None:
     if unused := sorted(needed - asked):
         return f"never asks on {unused}, without which the device is said not to work"
     return None
+
+
+def _other_self(case: Case) -> str | None:
+    """A cable has no address: what hangs on it says only the device, and it must say so before a reading is filed."""
+    if case.profile.link != SERIAL:
+        return None
+    bench = filled(case)
+    first = bench.visit().stated
+    bench.measure(case.sample(3))
+    again = bench.visit().stated
+    if not first:
+        return "no ReportFacts before the first reading: another meter on the same cable would be taken for this one"
+    changed = sorted(name for name in first.keys() & again.keys() if first[name] != again[name])
+    return (
+        f"states another {changed[0]} at the next visit: each visit would be another device's"
+        if changed
+        else None
+    )
 
 
 def _sampled(case: Case) -> Iterator[Reading]:

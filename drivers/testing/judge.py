@@ -24,6 +24,7 @@ from drivers.testing.checks_mutations import mutations_lose_nothing
 from drivers.testing.checks_profile import profile_agrees, quirk_is_needed, sightings_won
 from drivers.testing.checks_purity import stays_pure
 from drivers.testing.checks_replay import both_ways, replay_matches, replay_repeats
+from drivers.testing.checks_times import times_are_true
 from gateway.contract.capture import Capture
 
 EXCHANGE_MAX = 400  # lines
@@ -56,6 +57,7 @@ CHECKS: Mapping[str, Check] = {
         units_are_read,
         control_is_marked,
         bad_clock_keeps_value,
+        times_are_true,
         both_ways,
         profile_agrees,
         sightings_won,

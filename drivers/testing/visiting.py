@@ -73,7 +73,8 @@ class Went:
 
     `readings`: each measurement that was told; one told again under its name, with more context, stands as it was told last.
     `packets`: what the device sent, unbent. `exchange`: all that went over the link, in words. `channels`: of each command, in order. `confirmed`: records that it forgot upon
-    a confirmation. `forgot_early`: records that it forgot, and no disk had.
+    a confirmation. `forgot_early`: records that it forgot, and no disk had. `unasked`: it said something that no question called for. `opened_s`: when the visit began, in the kit's hours.
+    `stated`: what it was said to be before its first reading went to the disk.
     """
 
     readings: list[Reading] = field(default_factory=list[Reading])
@@ -84,6 +85,9 @@ class Went:
     commits: int = 0
     forgot_early: int = 0
     clocks: list[Clock] = field(default_factory=list[Clock])
+    unasked: bool = False
+    opened_s: float = 0.0
+    stated: dict[str, str] = field(default_factory=dict[str, str])
     ending: Ending | None = None
     error: Exception | None = None
 
@@ -103,9 +107,10 @@ def visit(
     *,
     hours: Hours,
     in_words: bool = False,
+    zone_offset_s: int = 0,
 ) -> Went:
     """One visit from opening to its end; time goes on in `hours`, and what is durable lies on `disk`. `in_words`: with its exchange."""
-    unit = UnitInfo(profile, cursor=disk.cursor)
+    unit = UnitInfo(profile, cursor=disk.cursor, zone_offset_s=zone_offset_s)
     visit_ = _Visiting(specimen, disk, mishap, hours, in_words=in_words)
     try:
         session = driver.open(unit)
@@ -134,7 +139,7 @@ class _Visiting:
         self._arrived = 0
         self._line_free_at = hours.at
         self._unanswered = self._held = self._forgotten = 0  # records, of this visit
-        self._went = Went()
+        self._went = Went(opened_s=hours.at)
 
     def run(self, visit_: Visit, deadline_s: float) -> Went:
         self._handle(visit_, _Due(Opened(self._now)))
@@ -166,7 +171,7 @@ class _Visiting:
         if isinstance(due.happening, Received | Refused):
             self._note_on_link("<", due.happening)
         if isinstance(due.happening, Opened):
-            self._say(self._specimen.speak())
+            self._say(self._specimen.speak(), asked=False)
         if isinstance(due.happening, Persisted):
             self._held += self._unanswered
             self._unanswered = 0
@@ -202,8 +207,9 @@ class _Visiting:
                 self._persist(readings, cursor, answer=answer)
             case Clock():
                 self._went.clocks.append(effect)
-            case Facts():
-                pass
+            case Facts(facts):
+                if not self._went.readings:
+                    self._went.stated |= facts
             case Over(ending, error):
                 self._went.ending, self._went.error = ending, error
 
@@ -211,7 +217,7 @@ class _Visiting:
         before = self._specimen.remembered
         self._went.channels.append(command.channel)
         self._note_on_link(">", command)
-        self._say(self._specimen.hear(command))
+        self._say(self._specimen.hear(command), asked=not isinstance(command, Subscribe))
         self._forgotten += max(0, before - self._specimen.remembered)
         if self._forgotten > self._held:
             self._went.forgot_early += self._forgotten - self._held
@@ -236,8 +242,9 @@ class _Visiting:
                 return
         told.append(reading)
 
-    def _say(self, answers: Iterable[Received | Refused]) -> None:
+    def _say(self, answers: Iterable[Received | Refused], *, asked: bool) -> None:
         for answer in answers:
+            self._went.unasked |= not asked and isinstance(answer, Received)
             at = max(self._line_free_at, self._hours.at + answer.at) + LINE_S
             self._line_free_at = at
             if isinstance(answer, Refused):

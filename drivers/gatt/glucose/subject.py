@@ -60,7 +60,7 @@ class MeterSpecimen:
     def __init__(self, profile: Profile, clock: DeviceClock, manners: Manners) -> None:
         """Its memory is empty."""
         self._channels, self._clock, self._manners = profile.channels, clock, manners
-        self._memory = MeterMemory(MEMORY)
+        self._memory = MeterMemory(profile.memory or MEMORY)
         self._peer = self._at_rest()
 
     def speak(self) -> Iterable[Received]:

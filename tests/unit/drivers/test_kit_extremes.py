@@ -13,6 +13,7 @@ from drivers.testing.case import Bench, Case
 from drivers.testing.extremes import FULL_MAX, MOMENTS, full, odd
 from drivers.testing.judge import Result, hold
 from drivers.testing.subjects import cases_of
+from drivers.vendor.onetouch_ultra2 import subject as cable_meter
 from gateway.sdk import Command, Driver, Limit, Quantity, Reading, Report, UnitInfo
 from tests.unit.drivers.broken_drivers import Bent
 from tests.unit.drivers.test_kit_catches import Impostor
@@ -119,7 +120,8 @@ def test_a_memory_is_filled_to_its_size_where_that_is_known_and_the_devices_side
 ):
     case = case_of("roche/accu-chek-guide")
     unknown = replace(case, profile=replace(case.profile, memory=None))
-    larger = replace(case, profile=replace(case.profile, memory=10 * FULL_MAX))
+    cabled = cases_of(cable_meter.SUBJECT, Path(cable_meter.__file__).parent, 7)[0]
+    larger = replace(cabled, profile=replace(cabled.profile, memory=10 * FULL_MAX))
     bench = full(case, "")
     assert isinstance(bench, Bench)
     assert bench.specimen.remembered == case.profile.memory
