@@ -95,7 +95,7 @@ def _prefixes(case: Case, manner: str) -> Trials:
         bench = filled(case, manner)
         went = bench.visit(Mishap(bend=bend, silent_after=silent))
         odd = strange(went.readings, undisturbed.readings, usual.readings)
-        why = fault(went) or odd or _lost(bench)
+        why = fault(went) or odd or _lost(bench) or _passed_over(bench, went, undisturbed)
         packet = undisturbed.packets[number]
         early = shown(replace(packet, data=packet.data[:end]))
         yield Trial(f"packet {number + 1} ends early: {early}{told}", why)
@@ -293,7 +293,8 @@ def _raised(went: Went) -> str | None:
 
 def _misread(case: Case, bench: Bench, went: Went, clean: Went) -> str | None:
     if case.quality.checksummed:
-        return strange(went.readings, clean.readings) or _lost(bench)
+        odd = strange(went.readings, clean.readings)
+        return odd or _lost(bench) or _passed_over(bench, went, clean)
     # A frame of context that names another record by a flipped bit can't be told from a true one.
     changed = (measurements(went.readings) - measurements(clean.readings)).total()
     return f"one bit changed {changed} readings" if changed > 1 else None
@@ -306,3 +307,16 @@ def _lost(bench: Bench) -> str | None:
         return None
     why = not_exact(bench.disk, bench.measured)
     return why and f"after the next visit {why}"
+
+
+def _passed_over(bench: Bench, went: Went, clean: Went) -> str | None:
+    """A frame that can't be read, of a device that has forgotten it, is the last of a measurement: the visit has to end by naming it."""
+    if bench.keeps or bench.case.only_live or went.ending is not Ending.FINISHED:
+        return None
+    missing = len(clean.readings) - len(went.readings)
+    return (
+        f"{missing} of {len(clean.readings)} measurements are gone, and the visit ended as if nothing had been: the device has forgotten them. "
+        "Hold what can't be read with `Unreadable`, or let the PeerError through"
+        if missing > 0
+        else None
+    )

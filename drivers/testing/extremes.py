@@ -11,6 +11,7 @@ from gateway.model.quantity import Quantity
 
 FULL_MAX = 1_000  # records; a memory that holds more is filled so far
 STEP = Decimal(1)  # beyond a range
+FAR = 2  # times as little and as much as it can show
 TIMES = 10  # what a sample shows, where the profile says nothing of a range
 
 # Local times at which drivers' clocks go wrong: noon and midnight of a twelve-hour clock, months and days of two digits, the
@@ -55,7 +56,7 @@ def odd(case: Case, part: str, shown: Quantity) -> Iterator[Decimal]:
     low, high = (_in(shown.unit, bound, bounds.unit, stored) for bound in (bounds.low, bounds.high))
     if low is None or high is None:
         return
-    for number in (low - STEP, low, high, high + STEP, -STEP):
+    for number in (low - STEP, low, high, high + STEP, -STEP, low / FAR, high * FAR):
         yield number.quantize(shown.number) if shown.number.is_finite() else number
 
 

@@ -20,6 +20,7 @@ from tests.unit.drivers.test_kit_catches import Impostor
 
 HELD = 100
 AS_MGDL_FROM = 30
+ABSURD = 700  # mg/dL; the range ends at 600
 
 
 class TakesPmForAm(Bent):
@@ -107,8 +108,12 @@ def test_the_ends_of_a_range_are_tried_in_the_unit_that_is_shown() -> None:
     case = case_of("generic/glucose")
     bounds = case.profile.ranges["value"]
     shown = Quantity(Decimal("5.4"), "mmol/L")
-    low, high = (round(bound / Decimal("18.0156"), 1) for bound in (bounds.low, bounds.high))
-    assert {low, high, low - 1, high + 1, Decimal("-1.0")} == set(odd(case, "value", shown))
+    step = Decimal("0.1")
+    exact = [bound / Decimal("18.0156") for bound in (bounds.low, bounds.high)]
+    low, high = (bound.quantize(step) for bound in exact)
+    far = {(exact[0] / 2).quantize(step), (exact[1] * 2).quantize(step)}
+    near = {low, high, low - 1, high + 1, Decimal("-1.0")}
+    assert near | far == set(odd(case, "value", shown))
 
 
 def test_a_range_in_a_unit_that_none_of_ours_leads_to_is_not_guessed() -> None:
@@ -132,3 +137,18 @@ def test_a_bench_begins_when_it_is_told_to() -> None:
     moment = datetime(2028, 2, 29, 11)
     bench = Bench(case_of("generic/glucose"), at_s=(moment - datetime(2026, 3, 14, 7, 7, 2)).total_seconds())  # fmt: skip
     assert bench.clock.shows() == moment
+
+
+class LeavesOutWhatItHoldsForImpossible(Bent):
+    id = "gatt.glucose"
+
+    def tell(self, command: Command) -> Iterable[Command]:
+        part = command.reading.parts.get("value") if isinstance(command, Report) else None
+        return () if isinstance(part, Quantity) and part.number > ABSURD else (command,)
+
+
+def test_a_value_far_beyond_the_range_that_is_left_out_is_caught() -> None:
+    found = hold(case_of("generic/glucose", LeavesOutWhatItHoldsForImpossible), "profile_agrees")
+
+    assert found.result is Result.FAILED
+    assert "told is nothing" in found.why
