@@ -74,6 +74,15 @@ class Layout:
     whole_length: bool = False
 
 
+class TornError(PeerError):
+    """An observation ended without its last segment. `whole`: the one that ended it, where that has a single segment."""
+
+    def __init__(self, whole: bytes | None) -> None:
+        """Another first segment came."""
+        super().__init__("an observation ended without its last segment")
+        self.whole = whole
+
+
 class Segments:
     """Puts an observation together from its segments. A bound holds for its octets.
 
@@ -87,7 +96,10 @@ class Segments:
         self._counter = 0
 
     def feed(self, data: bytes) -> bytes | None:
-        """The observation, with the last segment. Raises PeerError where one is missing; the rest of that observation is then passed over."""
+        """The observation, with the last segment. Raises PeerError where one is missing; the rest of that observation is then passed over.
+
+        A first segment begins an observation also where the one before has no end: that one is a TornError.
+        """
         header = Fields(data).u8("segmentation header")
         first, last, counter = header & FIRST, header & LAST, header >> 2
         again, self._before = data == self._before, data
@@ -95,10 +107,10 @@ class Segments:
             return None
         body, self._body = self._body, None
         if first:
+            whole = self._keep(data[1:], counter, last=bool(last))
             if body is not None:
-                self._keep(data[1:], counter, last=bool(last))
-                raise PeerError("an observation ended without its last segment")
-            return self._keep(data[1:], counter, last=bool(last))
+                raise TornError(whole)
+            return whole
         if body is None or counter != self._counter:
             raise PeerError(f"segment {counter} of an observation without those before it")
         return self._keep(body + data[1:], counter, last=bool(last))

@@ -2,10 +2,17 @@
 
 import hashlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from drivers.gatt.health_sensor.codec import Observation, Segments, decode, split_stored
+from drivers.gatt.health_sensor.codec import (
+    Observation,
+    Segments,
+    TornError,
+    decode,
+    split_stored,
+)
 from drivers.gatt.health_sensor.terms import reading
 from gateway.sdk import Command, Event, PeerError, Reading, Received, Refused, Subscribe
 
@@ -85,25 +92,39 @@ class Gathering:
 
     def _take_live(self, data: bytes) -> None:
         try:
-            body = self._live.feed(data)
-            if body is not None:
-                self.live.append(self._understood(body))
+            _feed(self._live, data, self._keep_live)
         except PeerError as fault:
             self.missed = PeerError(f"{LIVE} {data.hex()}: {fault}")
 
+    def _keep_live(self, body: bytes) -> None:
+        self.live.append(self._understood(body))
+
     def _take_stored(self, data: bytes) -> None:
         try:
-            body = self._stored.feed(data)
-            if body is not None:
-                number, raw = split_stored(body)
-                self.stored.setdefault(body, self._understood(raw, number))
+            _feed(self._stored, data, self._keep_stored)
         except PeerError as fault:
             self._unread += 1
             self.fault = PeerError(f"{STORED} {data.hex()}: {fault}")
         if self.frames > RECORDS_MAX:
             raise PeerError(f"over {RECORDS_MAX} observations in one visit")
 
+    def _keep_stored(self, body: bytes) -> None:
+        number, raw = split_stored(body)
+        self.stored.setdefault(body, self._understood(raw, number))
+
     def _understood(self, raw: bytes, record: int | None = None) -> Told:
         told = Told(decode(raw), raw, record, self.zone)
         _ = told.reading  # that it can be told is part of being read
         return told
+
+
+def _feed(segments: Segments, packet: bytes, keep: Callable[[bytes], None]) -> None:
+    """Keep the observation that ends here, if one does. Raises PeerError, also for one without end that this put an end to."""
+    try:
+        whole = segments.feed(packet)
+    except TornError as torn:
+        if torn.whole is not None:
+            keep(torn.whole)
+        raise
+    if whole is not None:
+        keep(whole)

@@ -190,3 +190,14 @@ def test_a_memory_that_can_not_be_read_keeps_nobody_from_hearing_what_is_observe
     assert told.cursor is None
     assert told.ending is Ending.PEER
     assert "other parts" in str(told.error)
+
+
+def test_an_observation_of_one_segment_behind_a_torn_one_is_told_and_the_visit_fails() -> None:
+    first, *_ = cut(83)
+    (whole,) = segments(encode(numeric(SPO2, NOON)), 99, counter=5)
+
+    told = visited(first, whole)
+
+    assert values(told) == [82]
+    assert told.ending is Ending.PEER
+    assert "without its last" in str(told.error)
