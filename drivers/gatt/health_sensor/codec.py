@@ -77,8 +77,8 @@ class Layout:
 class TornError(PeerError):
     """An observation ended without its last segment. `whole`: the one that ended it, where that has a single segment."""
 
-    def __init__(self, whole: bytes | None) -> None:
-        """Another first segment came."""
+    def __init__(self, whole: bytes | None = None) -> None:
+        """Another first segment came, or none any more."""
         super().__init__("an observation ended without its last segment")
         self.whole = whole
 
@@ -94,6 +94,11 @@ class Segments:
         self._before = b""
         self._body: bytes | None = None
         self._counter = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an observation was begun, and its last segment is to come."""
+        return self._body is not None
 
     def feed(self, data: bytes) -> bytes | None:
         """The observation, with the last segment. Raises PeerError where one is missing; the rest of that observation is then passed over.

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,7 +14,16 @@ from drivers.gatt.health_sensor.codec import (
     split_stored,
 )
 from drivers.gatt.health_sensor.terms import reading
-from gateway.sdk import Command, Event, PeerError, Reading, Received, Refused, Subscribe
+from gateway.sdk import (
+    Command,
+    Event,
+    PeerError,
+    Reading,
+    Received,
+    Refused,
+    Subscribe,
+    Unreadable,
+)
 
 LIVE, STORED = "live", "stored"
 RECORDS_MAX = 10_000  # in one visit
@@ -43,7 +52,7 @@ class Told:
 
 
 class Gathering:
-    """Puts observations together. One that can't be read costs no other: it stands in `fault`, or a live one in `missed`.
+    """Puts observations together. One that can't be read costs no other: it stands in `fault`, the packets of a live one in `unreadable`.
 
     What is stored is asked for once more where there is a `fault`; a live one does not come again.
     """
@@ -54,7 +63,8 @@ class Gathering:
         self.live: deque[Told] = deque()
         self.restart()
         self.fault: PeerError | None = None
-        self.missed: PeerError | None = None
+        self.unreadable = Unreadable()
+        self._under_way: list[Received] = []
         self.zone: timedelta | None = None
         """What the sensor's clock adds to UTC, once that is known."""
 
@@ -78,10 +88,10 @@ class Gathering:
         return []
 
     def hear(self, event: Event) -> bool:
-        """Take an event. Raises PeerError where the sensor refuses to tell what it stored, or tells without end."""
+        """Take an event. Raises PeerError where the sensor refuses to tell what it stored, or tells without end or sense."""
         match event:
-            case Received(_, channel, data) if channel == LIVE:
-                self._take_live(data)
+            case Received(channel=channel) if channel == LIVE:
+                self._take_live(event)
             case Received(_, channel, data) if channel == STORED:
                 self._take_stored(data)
             case Refused(_, Subscribe(channel), code) if channel == STORED:
@@ -90,11 +100,25 @@ class Gathering:
                 return False
         return True
 
-    def _take_live(self, data: bytes) -> None:
+    def give_up(self) -> None:
+        """No more will come: a live observation without its end can't be read."""
+        self._miss(self._under_way, TornError())
+        self._under_way = []
+
+    def _take_live(self, packet: Received) -> None:
+        come = [*self._under_way, packet]
         try:
-            _feed(self._live, data, self._keep_live)
+            _feed(self._live, packet.data, self._keep_live)
+        except TornError as torn:
+            self._miss(come[:-1], torn)
+            come = [packet]
         except PeerError as fault:
-            self.missed = PeerError(f"{LIVE} {data.hex()}: {fault}")
+            self._miss(come, fault)
+        self._under_way = come if self._live.is_open else []
+
+    def _miss(self, packets: Sequence[Received], fault: PeerError) -> None:
+        for packet in packets:
+            self.unreadable.keep(packet, fault)
 
     def _keep_live(self, body: bytes) -> None:
         self.live.append(self._understood(body))

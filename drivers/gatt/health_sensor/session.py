@@ -97,6 +97,13 @@ class _Sensor:
         self._fault: PeerError | None = None
 
     def visit(self) -> Flow:
+        with self._come.unreadable.told_at_the_end():
+            try:
+                yield from self._visit()
+            finally:
+                self._come.give_up()
+
+    def _visit(self) -> Flow:
         yield ReportFacts((yield from self._intro.facts()))
         yield from self._clock()
         for channel in (LIVE, STORED, racp.CHANNEL, CONTROL):
@@ -113,7 +120,7 @@ class _Sensor:
             raise
         if CONTROL in self._profile.channels:
             yield from self._stop()
-        if fault := self._fault or self._come.fault or self._come.missed:
+        if fault := self._fault or self._come.fault:
             raise fault
 
     def _download(self) -> Flow:

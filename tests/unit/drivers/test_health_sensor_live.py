@@ -32,6 +32,7 @@ from gateway.contract.session import (
     UnitInfo,
     Write,
 )
+from gateway.contract.unreadable import UnreadableError
 from gateway.contract.visit import Ending
 from gateway.model.quantity import Quantity
 
@@ -201,3 +202,25 @@ def test_an_observation_of_one_segment_behind_a_torn_one_is_told_and_the_visit_f
     assert values(told) == [82]
     assert told.ending is Ending.PEER
     assert "without its last" in str(told.error)
+
+
+def test_an_observation_without_its_end_fails_the_visit_and_its_packets_are_kept() -> None:
+    first, second, *_ = cut(83)
+
+    told = visited(first, second)
+
+    assert told.readings == []
+    assert isinstance(told.error, UnreadableError)
+    assert [frame.data for frame in told.error.frames] == [first, second]
+
+
+def test_all_packets_of_an_observation_that_can_not_be_read_are_kept_and_no_others() -> None:
+    before, after = cut(82), cut(84)
+    body = encode(made(150456, SPO2, Measured(1, 544, Decimal(1))))
+    strange = list(segments(body, 8))
+
+    told = visited(*before, *strange, *after)
+
+    assert values(told) == [82, 84]
+    assert isinstance(told.error, UnreadableError)
+    assert [frame.data for frame in told.error.frames] == strange
