@@ -1,6 +1,7 @@
 """A visit to a generic health sensor: what it stored since the last visit, and what it observes meanwhile. It deletes nothing. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -66,10 +67,12 @@ def cursor(text: str | None) -> Cursor | None:
 class _Live(Gathering):
     """A gathering that tells what is observed live at once: no memory is promised for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: Profile) -> None:
         """Nothing is told yet."""
         super().__init__()
-        self._told: set[bytes] = set()
+        self._profile = profile
+        self._named: set[bytes] = set()
+        self._unnamed = Counter[tuple[bytes, bool]]()  # by octets, and whether they came live
 
     def spill(self) -> list[Command]:
         """Each in a commit of its own."""
@@ -80,11 +83,24 @@ class _Live(Gathering):
         return told
 
     def new(self, told: Told) -> Reading | None:
-        """Its reading, unless this visit has told it: what is observed live may be stored too."""
-        if told.observation.time is not None and told.raw in self._told:
+        """Its reading, unless this visit has told it: what is observed live may be stored too, and may be told live again.
+
+        Equal octets whose time names them are one observation. Others, of a clock that stands still, or of ticks, are as
+        many as there are records, and what was told live is one of those.
+        """
+        reading = told.reading
+        if reading is None or told.observation.time is None:
+            return reading
+        if _names_itself(reading, self._profile):
+            known = told.raw in self._named
+            self._named.add(told.raw)
+            return None if known else reading
+        mine, other = (told.raw, told.record is None), (told.raw, told.record is not None)
+        if self._unnamed[other]:
+            self._unnamed[other] -= 1
             return None
-        self._told.add(told.raw)
-        return told.reading
+        self._unnamed[mine] += 1
+        return reading
 
 
 class _Sensor:
@@ -93,7 +109,7 @@ class _Sensor:
     def __init__(self, unit: UnitInfo, opened: Opened) -> None:
         self._profile, self._known = unit.profile, cursor(unit.cursor)
         self._intro = Introduction(unit, opened, self._tell_unasked)
-        self._come = _Live()
+        self._come = _Live(unit.profile)
         self._fault: PeerError | None = None
 
     def visit(self) -> Flow:

@@ -224,3 +224,41 @@ def test_all_packets_of_an_observation_that_can_not_be_read_are_kept_and_no_othe
     assert values(told) == [82, 84]
     assert isinstance(told.error, UnreadableError)
     assert [frame.data for frame in told.error.frames] == strange
+
+
+# A clock that was never set and stands still, one that was reset since, and ticks.
+UNNAMED = [ElapsedTime(0x20, 0), ElapsedTime(0, 5), ElapsedTime(0x21, 5)]
+
+
+@pytest.mark.parametrize("time", UNNAMED)
+def test_equal_records_of_a_time_that_names_nothing_are_as_many_as_their_numbers(
+    time: ElapsedTime,
+) -> None:
+    sensor = HealthSensor()
+    sensor.store(numeric(SPO2, time))
+    sensor.store(numeric(SPO2, time))
+
+    assert values(visited(sensor=sensor)) == [82, 82]
+
+
+@pytest.mark.parametrize("time", UNNAMED)
+def test_equal_live_observations_of_a_time_that_names_nothing_are_two_in_doubt(
+    time: ElapsedTime,
+) -> None:
+    assert values(visited(*cut(82, time), *cut(82, time))) == [82, 82]
+
+
+@pytest.mark.parametrize("time", [NOON, *UNNAMED])
+@pytest.mark.parametrize("after_s", [0.0, 2.0])
+def test_what_is_told_live_and_from_the_memory_is_told_once(
+    time: ElapsedTime, after_s: float
+) -> None:
+    sensor = HealthSensor()
+    observed = numeric(SPO2, time, patient=1)
+    sensor.store(observed)
+
+    assert values(visited(*segments(encode(observed)), sensor=sensor, after_s=after_s)) == [82]
+
+
+def test_what_is_told_live_again_under_its_time_is_told_once() -> None:
+    assert values(visited(*cut(82), *cut(82))) == [82]
