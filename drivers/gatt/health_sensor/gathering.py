@@ -25,7 +25,8 @@ from gateway.sdk import (
     Unreadable,
 )
 
-LIVE, STORED = "live", "stored"
+LIVE, STORED, CONTROL = "live", "stored", "control"
+SUCCESS = b"\x80"  # of the control point
 RECORDS_MAX = 10_000  # in one visit
 
 _FINGERPRINT_BYTES = 6
@@ -65,6 +66,8 @@ class Gathering:
         self.fault: PeerError | None = None
         self.unreadable = Unreadable()
         self._under_way: list[Received] = []
+        self.unwilling: PeerError | None = None
+        """Why nothing is to be heard of what it observes now."""
         self.zone: timedelta | None = None
         """What the sensor's clock adds to UTC, once that is known."""
 
@@ -94,6 +97,15 @@ class Gathering:
                 self._take_live(event)
             case Received(_, channel, data) if channel == STORED:
                 self._take_stored(data)
+            case Refused(_, Subscribe(channel), code) if channel == LIVE:
+                self.unwilling = PeerError(
+                    f"refuses to tell of {LIVE} (ATT error 0x{code:02X}); is it paired?"
+                )
+                return False
+            case Received(_, channel, data) if channel == CONTROL:
+                if data[:1] != SUCCESS:
+                    self.unwilling = PeerError(f"starts no live observations: says {data.hex()}")
+                return False
             case Refused(_, Subscribe(channel), code) if channel == STORED:
                 raise PeerError(f"refuses to tell (ATT error 0x{code:02X}); is it paired?")
             case _:
@@ -122,6 +134,7 @@ class Gathering:
 
     def _keep_live(self, body: bytes) -> None:
         self.live.append(self._understood(body))
+        self.unwilling = None
 
     def _take_stored(self, data: bytes) -> None:
         try:

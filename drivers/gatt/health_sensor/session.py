@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from drivers.gatt import racp
-from drivers.gatt.health_sensor.gathering import LIVE, STORED, Gathering, Told
+from drivers.gatt.health_sensor.gathering import CONTROL, LIVE, STORED, Gathering, Told
 from drivers.gatt.health_sensor.values import decode_time
 from drivers.gatt.introduction import ANSWER_S, Introduction
 from gateway.sdk import (
@@ -36,9 +36,10 @@ from gateway.sdk import (
     wait,
 )
 
-CONTROL, TIME = "control", "elapsed_time"
+TIME = "elapsed_time"
 START_LIVE, STOP_LIVE = b"\x01", b"\x02"
 NUMBER_OCTETS = 4
+PARTING_S = 10.0  # a sensor that observes without end is left before the visit's deadline
 
 _QUIET, _ANSWER = "quiet", "answer"
 _CURSOR = re.compile(r"h1:(\d{1,10}):([0-9a-f]{12})")
@@ -109,6 +110,7 @@ class _Sensor:
     def __init__(self, unit: UnitInfo, opened: Opened) -> None:
         self._profile, self._known = unit.profile, cursor(unit.cursor)
         self._intro = Introduction(unit, opened, self._tell_unasked)
+        self._leave_at = opened.at + unit.profile.deadline_s - PARTING_S
         self._come = _Live(unit.profile)
         self._fault: PeerError | None = None
 
@@ -136,7 +138,7 @@ class _Sensor:
             raise
         if CONTROL in self._profile.channels:
             yield from self._stop()
-        if fault := self._fault or self._come.fault:
+        if fault := self._fault or self._come.fault or self._come.unwilling:
             raise fault
 
     def _download(self) -> Flow:
@@ -249,16 +251,19 @@ class _Sensor:
                 yield Report(made)
 
     def _listen(self) -> Flow:
+        yield from self._come.spill()
         yield SetTimer(_QUIET, self._profile.quiet_s)
         while True:
-            yield from self._come.spill()
             event = yield from wait()
             if isinstance(event, TimerFired) and event.timer == _QUIET:
                 return
             if self._come.hear(event):
                 yield SetTimer(_QUIET, self._profile.quiet_s)
+            yield from self._come.spill()
             if self._come.fault is not None:
                 raise self._come.fault
+            if event.at >= self._leave_at:
+                return
 
 
 def _names_itself(reading: Reading, profile: Profile) -> bool:

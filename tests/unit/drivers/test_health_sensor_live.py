@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -262,3 +262,72 @@ def test_what_is_told_live_and_from_the_memory_is_told_once(
 
 def test_what_is_told_live_again_under_its_time_is_told_once() -> None:
     assert values(visited(*cut(82), *cut(82))) == [82]
+
+
+@dataclass
+class Unwilling:
+    """A sensor that answers `told` where it is to observe, or refuses that anybody hears of it."""
+
+    told: bytes = b"\x80"
+    deaf: bool = False
+    packets: Sequence[bytes] = ()
+
+    def __post_init__(self) -> None:
+        self._inner = HealthSensorPeer(HealthSensor(), {}, lambda: NOON)
+
+    def hear(self, command: Subscribe | Write | Read) -> Iterator[Received | Refused]:
+        if command == Write("control", b"\x01"):
+            yield Received(0.0, "control", self.told)
+            yield from (Received(1.0, "live", packet) for packet in self.packets)
+        elif command == Subscribe("live") and self.deaf:
+            yield Refused(0.0, command, 0x05)
+        else:
+            yield from self._inner.hear(command)
+
+
+def met(peer: Unwilling) -> Played:
+    return converse(driver.DRIVER.open(UnitInfo(ANY)), peer, Opened(0.0), deadline_s=ANY.deadline_s)
+
+
+@pytest.mark.parametrize(
+    ("peer", "why"),
+    [
+        (Unwilling(b"\x81"), "says 81"),
+        (Unwilling(b"\x82"), "says 82"),
+        (Unwilling(deaf=True), "is it paired"),
+    ],
+)
+def test_a_sensor_that_tells_nothing_of_what_it_observes_is_no_success(
+    peer: Unwilling, why: str
+) -> None:
+    told = met(peer)
+
+    assert told.ending is Ending.PEER
+    assert why in str(told.error)
+
+
+def test_a_sensor_that_says_no_and_observes_all_the_same_is_a_success() -> None:
+    told = met(Unwilling(b"\x81", packets=cut(82)))
+
+    assert values(told) == [82]
+    assert told.ending is Ending.FINISHED
+
+
+def test_a_sensor_that_observes_without_end_is_left_before_the_deadline_and_told_so() -> None:
+    times = (time_of(datetime(2026, 3, 14, 12) + timedelta(seconds=n)) for n in range(400))
+    bodies = (encode(numeric(SPO2, time)) for time in times)
+    beats = [Received(float(n), "live", packet) for n, body in enumerate(bodies) for packet in segments(body, 99)]  # fmt: skip
+
+    @dataclass
+    class Endless(Unwilling):
+        def hear(self, command: Subscribe | Write | Read) -> Iterator[Received | Refused]:
+            yield from super().hear(command)
+            yield from beats if command == Write("control", b"\x01") else ()
+
+    told = met(Endless())
+
+    assert told.ending is Ending.FINISHED
+    assert told.performed[-1] == Write("control", b"\x02")
+    assert [one.taken for one in told.readings] == [
+        datetime(2026, 3, 14, 12) + timedelta(seconds=n) for n in range(291)
+    ]
