@@ -244,7 +244,8 @@ class _Sensor:
         self._come.restart()
 
     def _tell_harmless(self) -> Flow:
-        """Without a cursor they come again: only those are told that have a time of their own, by which they are known then."""
+        """What was observed live. And of what is stored, which comes again without a cursor, those that have a time of their own, by which they are known then."""
+        yield from self._come.spill()
         for told in self._new():
             made = told.reading
             if made is not None and _names_itself(made, self._profile) and self._come.new(told):

@@ -23,11 +23,13 @@ from drivers.gatt.health_sensor.terms import reading
 from drivers.gatt.health_sensor.values import ElapsedTime, time_of
 from gateway.contract.replay import Played, converse
 from gateway.contract.session import (
+    Closed,
     Opened,
     PeerError,
     Read,
     Received,
     Refused,
+    Report,
     Subscribe,
     UnitInfo,
     Write,
@@ -331,3 +333,22 @@ def test_a_sensor_that_observes_without_end_is_left_before_the_deadline_and_told
     assert [one.taken for one in told.readings] == [
         datetime(2026, 3, 14, 12) + timedelta(seconds=n) for n in range(291)
     ]
+
+
+def test_what_is_observed_while_the_memory_goes_to_disk_is_told_where_the_link_breaks_then() -> (
+    None
+):
+    spoken = {name: ANY.channels[name] for name in ("live", "stored", "racp")}
+    session = driver.DRIVER.open(UnitInfo(replace(ANY, channels=spoken)))
+    stored = (1).to_bytes(4, "little") + encode(numeric(SPO2, NOON))
+    (packet,) = segments(stored, 99)
+    (observed,) = segments(encode(numeric(replace(SPO2, value=Decimal(83)), NOON)), 99)
+    heard = [("racp", b"\x05\0\x01\0\0\0"), ("stored", packet), ("racp", b"\x08\0\x01\0\0\0")]
+    list(session.on(Opened(0.0)))
+    for channel, data in heard:
+        list(session.on(Received(0.0, channel, data)))
+
+    told = [*session.on(Received(0.0, "live", observed)), *session.on(Closed(0.0, "gone"))]
+
+    (reading,) = [one.reading for one in told if isinstance(one, Report)]
+    assert reading.parts == {"spo2": Quantity(Decimal(83), "%")}
