@@ -54,6 +54,7 @@ _exact = Context(prec=200)
 _NO_ZERO = Decimal()
 _number_shape = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?").fullmatch
 _no_word = re.compile(r"[^A-Za-z0-9_.:/+-]")
+_end_of_window = re.compile(r"_(lowest|highest)\Z")
 _no_text = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _BEYOND = {Limit.BELOW: Beyond.BELOW, Limit.ABOVE: Beyond.ABOVE}
 
@@ -114,7 +115,7 @@ def _told(reading: Reading, profile: Profile) -> tuple[dict[str, Part], dict[str
     parts: dict[str, Part] = {}
     context: dict[str, str] = {}
     for name, value in reading.parts.items():
-        part = _part(value, units.get(name), _ranges(reading, profile).get(name))
+        part = _part(value, units.get(name), _shown(name, _ranges(reading, profile)))
         if part is None:
             context[_free(_word(name), context)] = _text(str(value))
         else:
@@ -131,6 +132,11 @@ def _units(reading: Reading) -> Mapping[str, str]:
 def _ranges(reading: Reading, profile: Profile) -> Mapping[str, Range]:
     # What a meter shows of glucose says nothing of the ketone that it measures too.
     return profile.ranges if reading.kind == profile.kind else {}
+
+
+def _shown(name: str, ranges: Mapping[str, Range]) -> Range | None:
+    # The lowest and the highest of a stream's window are bounded as each of its samples.
+    return ranges.get(name) or ranges.get(_end_of_window.sub("", name))
 
 
 def _part(value: Quantity | Limit, stored: str | None, shown: Range | None) -> Part | None:

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from statistics import median_low
 
 from gateway.sdk import (
     Command,
@@ -15,6 +14,7 @@ from gateway.sdk import (
     Fields,
     Flow,
     Flush,
+    Limit,
     Opened,
     PeerError,
     Profile,
@@ -46,22 +46,26 @@ _TICKS_A_SECOND = 100
 _TICKS_MAX = 0xFFFF
 
 
+Shown = Decimal | Limit
+"""What a frame shows of one value: a number, or that it is below or above all that the device can show."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One frame. `values`: numbers by name, where it is fit to count; else `unfit` says in a word why it isn't.
+    """One frame. `values`: what it shows by name, where it is fit to count; else `unfit` says in a word why it isn't.
 
     `worn`: False where the sensor says that it is on nobody: who wears it next may be another person.
     `marks` and `context` hold for the moment of the sample.
     """
 
-    values: Mapping[str, Sequence[Decimal]] = field(default_factory=dict[str, Sequence[Decimal]])
+    values: Mapping[str, Sequence[Shown]] = field(default_factory=dict[str, Sequence[Shown]])
     unfit: str | None = None
     worn: bool = True
     marks: frozenset[str] = frozenset()
     context: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-Values = Mapping[str, Sequence[Decimal]]
+Values = Mapping[str, Sequence[Shown]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +75,36 @@ class Summing:
     kind: str
     leading: str
     statistic: str
-    parts: Callable[[Values], Mapping[str, Quantity]]
+    parts: Callable[[Values], Mapping[str, Quantity | Limit]]
     context: Callable[[Values], Mapping[str, str]] = lambda _values: {}
 
 
-def spread(name: str, numbers: Sequence[Decimal], unit: str) -> Iterator[tuple[str, Quantity]]:
-    """Median (of an even number the lower of the two in the middle), lowest and highest: each a number that was shown."""
-    if numbers:
-        yield name, Quantity(median_low(numbers), unit)
-        yield f"{name}_lowest", Quantity(min(numbers), unit)
-        yield f"{name}_highest", Quantity(max(numbers), unit)
+def spread(name: str, shown: Sequence[Shown], unit: str) -> Iterator[tuple[str, Quantity | Limit]]:
+    """Median (of an even number the lower of the two in the middle), lowest and highest: each is one that was shown."""
+    if shown:
+        median = sorted(shown, key=_rank)[(len(shown) - 1) // 2]
+        yield name, _part(median, unit)
+        yield f"{name}_lowest", _part(min(shown, key=_rank), unit)
+        yield f"{name}_highest", _part(max(shown, key=_rank), unit)
+
+
+def numbers(shown: Sequence[Shown]) -> list[Decimal]:
+    """Those with which one can reckon."""
+    return [one for one in shown if isinstance(one, Decimal)]
+
+
+def _part(shown: Shown, unit: str) -> Quantity | Limit:
+    return shown if isinstance(shown, Limit) else Quantity(shown, unit)
+
+
+def _rank(shown: Shown) -> tuple[int, Decimal]:
+    match shown:
+        case Limit.BELOW:
+            return -1, Decimal()
+        case Limit.ABOVE:
+            return 1, Decimal()
+        case number:
+            return 0, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +139,13 @@ class _Window:
         self.began = self.last = began
         self.frames: list[Kept] = []
         self.octets = self.valid = self.unfit_run = 0
-        self.values: defaultdict[str, list[Decimal]] = defaultdict(list)
+        self.values: defaultdict[str, list[Shown]] = defaultdict(list)
         self.counted: Counter[str] = Counter()
         self.marks: set[str] = set()
         self.context: dict[str, str] = {}
         self._seconds: set[int] = set()
-        self._lowest: tuple[Decimal, int] | None = None
-        self._highest: tuple[Decimal, int] | None = None
+        self._lowest: tuple[Shown, int] | None = None
+        self._highest: tuple[Shown, int] | None = None
 
     def add(self, at: float, frame: bytes, sample: Sample, leading: str) -> None:
         """Take a frame."""
@@ -139,16 +163,16 @@ class _Window:
         self.counted.update(sample.marks)
         self.marks |= sample.marks
         self.context.update(sample.context)
-        for name, numbers in sample.values.items():
-            self.values[name].extend(numbers)
-        for number in sample.values.get(leading, ()):
-            self._extreme(number, len(self.frames) - 1)
+        for name, shown in sample.values.items():
+            self.values[name].extend(shown)
+        for shown in sample.values.get(leading, ()):
+            self._extreme(shown, len(self.frames) - 1)
 
-    def _extreme(self, number: Decimal, place: int) -> None:
-        if self._lowest is None or number < self._lowest[0]:
-            self._lowest = (number, place)
-        if self._highest is None or number > self._highest[0]:
-            self._highest = (number, place)
+    def _extreme(self, shown: Shown, place: int) -> None:
+        if self._lowest is None or _rank(shown) < _rank(self._lowest[0]):
+            self._lowest = (shown, place)
+        if self._highest is None or _rank(shown) > _rank(self._highest[0]):
+            self._highest = (shown, place)
 
     @property
     def evidence(self) -> Sequence[Kept]:

@@ -67,14 +67,14 @@ def _no_summary(case: Case, one: Reading, kinds: AbstractSet[str], by: Shown) ->
     if more := [*sorted(one.marks - by.marks), *map(": ".join, sorted(said - by.context))]:
         return f"says {more[0]}, which no packet showed"
     for name, part in one.parts.items():
-        if not (isinstance(part, Quantity) and _stands_on(name, part, one.parts, by)):
+        if not _stands_on(name, part, one.parts, by):
             return f"tells of {name} {part}, which no packet showed"
     return None
 
 
-def _stands_on(name: str, part: Quantity, beside: Parts, by: Shown) -> bool:
-    """An end is one that a packet showed; what has ends lies between them; all else a packet showed, or it deviates no wider than the ends."""
-    if name.endswith(ENDS):
+def _stands_on(name: str, part: Quantity | Limit, beside: Parts, by: Shown) -> bool:
+    """An end, and LO or HI, is one that a packet showed; what has ends lies between them; all else a packet showed, or it deviates no wider than the ends."""
+    if name.endswith(ENDS) or isinstance(part, Limit):
         return (name, part) in by.parts
     ends = {end: (low, high) for end, low, high in _ends(beside) if low.unit == part.unit}
     half_a_step = Decimal(1).scaleb(int(part.number.as_tuple().exponent)) / 2

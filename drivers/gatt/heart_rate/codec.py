@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
-from drivers.gatt.streaming import Sample, Summing, Values, spread
-from gateway.sdk import Fields, PeerError, Quantity
+from drivers.gatt.streaming import Sample, Summing, Values, numbers, spread
+from gateway.sdk import Fields, Limit, PeerError, Quantity
 
 KIND = "heart_rate"
 RATE, RR = "heart_rate", "rr_interval"
@@ -104,9 +104,9 @@ def sample(data: bytes) -> Sample:
     )
 
 
-def _parts(values: Values) -> Mapping[str, Quantity]:
+def _parts(values: Values) -> Mapping[str, Quantity | Limit]:
     parts = dict(spread(RATE, values.get(RATE, ()), "/min"))
-    if intervals := values.get(RR, ()):
+    if intervals := numbers(values.get(RR, ())):
         parts |= dict(spread(RR, intervals, "ms"))
         # The mean of all intervals, as the field means it; the median is none that could be compared with others' figures.
         parts[RR] = Quantity(_mean(intervals).quantize(COMPUTED_STEP_MS), "ms")
@@ -120,15 +120,15 @@ def _context(values: Values) -> Mapping[str, str]:
     return {"window_rr_intervals": str(len(intervals))} if intervals else {}
 
 
-def _mean(numbers: Sequence[Decimal]) -> Decimal:
-    return _computing.divide(sum(numbers, Decimal()), Decimal(len(numbers)))
+def _mean(of: Sequence[Decimal]) -> Decimal:
+    return _computing.divide(sum(of, Decimal()), Decimal(len(of)))
 
 
-def _deviation(numbers: Sequence[Decimal]) -> Decimal:
+def _deviation(of: Sequence[Decimal]) -> Decimal:
     """Of a sample: divided by n - 1."""
-    mean = _mean(numbers)
-    squares = sum(((number - mean) ** 2 for number in numbers), Decimal())
-    return _computing.sqrt(_computing.divide(squares, Decimal(len(numbers) - 1)))
+    mean = _mean(of)
+    squares = sum(((number - mean) ** 2 for number in of), Decimal())
+    return _computing.sqrt(_computing.divide(squares, Decimal(len(of) - 1)))
 
 
 SUMMING = Summing(KIND, RATE, "median; rr_interval: mean", _parts, _context)

@@ -13,7 +13,7 @@ from drivers.gatt.pulse_oximeter.codec import (
     SpotCheck,
     decode_continuous,
 )
-from drivers.gatt.streaming import Sample, Summing, Values, spread
+from drivers.gatt.streaming import Sample, Shown, Summing, Values, spread
 from gateway.sdk import Limit, Quantity, Reading, Special
 
 KIND = "pulse_oximetry"
@@ -42,7 +42,7 @@ _UNREMARKABLE = frozenset(
         "extended_display_update_ongoing",
     }
 )
-_LIMITS: Mapping[Special | None, Limit] = {Special.ABOVE: Limit.ABOVE, Special.BELOW: Limit.BELOW}
+_LIMITS: Mapping[Number | None, Limit] = {Special.ABOVE: Limit.ABOVE, Special.BELOW: Limit.BELOW}
 
 # A sample counts within these (reference notes); devices send 0, 127 or 511 where they have no value.
 SPO2_FIT = (Decimal(1), Decimal(100))
@@ -112,11 +112,16 @@ def sample(data: bytes) -> Sample:
     if not (_is_fit(told.shown) or without_pulse):
         return Sample(unfit="no_value")
     missing = {f"not_available:{PULSE}"} if without_pulse else frozenset[str]()
-    return Sample(dict(_numbers(told)), marks=(status - _UNREMARKABLE) | missing)
+    return Sample(dict(_values(told)), marks=(status - _UNREMARKABLE) | missing)
 
 
 def _is_fit(shown: Pair) -> bool:
-    return _is_within(shown.spo2, SPO2_FIT) and _is_within(shown.pulse, PULSE_FIT)
+    return _is_saturation(shown.spo2) and _is_within(shown.pulse, PULSE_FIT)
+
+
+def _is_saturation(number: Number) -> bool:
+    """Also one off the scale: the lower it is, the less it may be passed over."""
+    return number in _LIMITS or _is_within(number, SPO2_FIT)
 
 
 def _is_within(number: Number, fit: tuple[Decimal, Decimal]) -> bool:
@@ -130,22 +135,28 @@ def _lacks_pulse_alone(told: Continuous) -> bool:
     Only of a device that says whether it is on somebody: of another, that is how a finger looks that has left.
     """
     says_none = isinstance(told.shown.pulse, Special)
-    return told.device is not None and says_none and _is_within(told.shown.spo2, SPO2_FIT)
+    return told.device is not None and says_none and _is_saturation(told.shown.spo2)
 
 
-def _numbers(told: Continuous) -> Iterator[tuple[str, tuple[Decimal, ...]]]:
-    if _lacks_pulse_alone(told) and isinstance(told.shown.spo2, Decimal):
-        yield SPO2, (told.shown.spo2,)
+def _values(told: Continuous) -> Iterator[tuple[str, tuple[Shown, ...]]]:
+    if _lacks_pulse_alone(told):
+        yield SPO2, tuple(_told(told.shown.spo2))
     for suffix, pair in (("", told.shown), ("_fast", told.fast), ("_slow", told.slow)):
         if pair is not None and _is_fit(pair):
             for name, number in ((SPO2, pair.spo2), (PULSE, pair.pulse)):
-                if isinstance(number, Decimal):
-                    yield f"{name}{suffix}", (number,)
+                yield f"{name}{suffix}", tuple(_told(number))
     if isinstance(told.amplitude, Decimal):
         yield PERFUSION, (told.amplitude,)
 
 
-def _parts(values: Values) -> Mapping[str, Quantity]:
+def _told(number: Number) -> Iterator[Shown]:
+    if isinstance(number, Decimal):
+        yield number
+    elif number in _LIMITS:
+        yield _LIMITS[number]
+
+
+def _parts(values: Values) -> Mapping[str, Quantity | Limit]:
     parts = {
         name: part
         for of in (SPO2, PULSE)
@@ -158,7 +169,7 @@ def _parts(values: Values) -> Mapping[str, Quantity]:
 def _context(values: Values) -> Mapping[str, str]:
     """What the device averaged over less or more time: the lowest SpO2 of each, and its median."""
     return {
-        f"window_{name}": f"{part.number:f} {part.unit}"
+        f"window_{name}": _shown(part)
         for of in (f"{SPO2}_fast", f"{SPO2}_slow")
         for name, part in spread(of, values.get(of, ()), "%")
     }

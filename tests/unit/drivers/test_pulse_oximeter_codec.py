@@ -295,3 +295,20 @@ def test_fast_and_slow_values_stand_apart() -> None:
     assert told.values["spo2"] == (Decimal(97),)
     assert told.values["spo2_fast"] == (Decimal(96),)
     assert told.values["spo2_slow"] == (Decimal(98),)
+
+
+# SpO2 below and above what the device can show, with a pulse, and without one on somebody's finger.
+@pytest.mark.parametrize(("code", "limit"), [("0208", Limit.BELOW), ("FE07", Limit.ABOVE)])
+@pytest.mark.parametrize(("flags", "rest"), [("00", "4800"), ("08", "FF07200000")])
+def test_a_saturation_off_the_scale_counts_as_a_limit(
+    code: str, limit: Limit, flags: str, rest: str
+) -> None:
+    told = sample(bytes.fromhex(flags + code + rest))
+
+    assert told.unfit is None
+    assert told.values["spo2"] == (limit,)
+
+
+def test_a_saturation_off_the_scale_does_not_count_without_pulse_and_status() -> None:
+    assert sample(bytes.fromhex("000208FF07")).unfit == "no_value"
+    assert sample(bytes.fromhex("080208FF07000800")).unfit == "sensor_unconnected_to_user"

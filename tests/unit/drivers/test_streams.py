@@ -29,7 +29,7 @@ from gateway.contract.session import (
     Write,
 )
 from gateway.contract.visit import Ending
-from gateway.model.quantity import Quantity
+from gateway.model.quantity import Limit, Quantity
 
 PROFILES = load_profiles()
 STRAP, PM100 = PROFILES["generic/heart-rate"], PROFILES["medisana/pm100"]
@@ -266,3 +266,28 @@ def test_a_cut_block_of_evidence_raises() -> None:
     (one,) = heard(strap_of(rate(70))).readings
     with pytest.raises(PeerError, match="truncated"):
         unpacked(one.raw[:-1])
+
+
+LOW = bytes.fromhex("0002084800")  # SpO2 below all that the device can show, pulse 72
+
+
+def oxygen(*frames: bytes) -> Played:
+    return heard(
+        (Received(AT + 1.0 + n, "continuous", frame) for n, frame in enumerate(frames)), PM100
+    )
+
+
+def test_a_saturation_below_the_scale_is_lower_than_every_number_of_its_window() -> None:
+    (one,) = oxygen(second(71, 72), LOW, second(73, 72)).readings
+
+    assert one.parts["spo2"] == Quantity(Decimal(71), "%")
+    assert one.parts["spo2_lowest"] is Limit.BELOW
+    assert one.parts["spo2_highest"] == Quantity(Decimal(73), "%")
+    assert [kept.frame for kept in unpacked(one.raw)] == [LOW, second(73, 72)]
+
+
+def test_a_stream_that_stays_below_the_scale_is_told_so() -> None:
+    (one,) = oxygen(*[LOW] * 8).readings
+
+    assert {one.parts[f"spo2{end}"] for end in ("", "_lowest", "_highest")} == {Limit.BELOW}
+    assert one.parts["pulse_rate"] == Quantity(Decimal(72), "/min")

@@ -313,3 +313,12 @@ def test_fahrenheit_becomes_celsius_and_stays_beside_it(shown: str, stored: str)
     part = normalise(told, thermometer, WHEN, ORIGIN).parts["temperature"]
 
     assert part == Part(unit="Cel", value=stored, original=Original(value=shown, unit="degF"))
+
+
+def test_the_ends_of_a_window_are_bounded_as_each_of_its_samples() -> None:
+    shown = {"spo2": Range(Decimal(1), Decimal(100), "%")}
+    parts = {"spo2": Quantity(Decimal(91), "%"), "spo2_lowest": Limit.BELOW}
+
+    told = see(Reading("pulse_oximetry", parts), profile(kind="pulse_oximetry", ranges=shown))
+
+    assert told.parts["spo2_lowest"] == Part(unit="%", value="1", beyond=Beyond.BELOW)
