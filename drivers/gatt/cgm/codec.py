@@ -114,9 +114,31 @@ def encode_feature(told: Feature) -> bytes:
 
 def decode_measurement(data: bytes, *, e2e: bool) -> list[tuple[Record, bytes]]:
     """Read 0x2AA7: its records, each with its own octets. Raises PeerError where one is not as long as its flags ask for."""
-    if not data:
-        raise PeerError("truncated: a measurement without a record")
-    return [(decode_record(octets, e2e=e2e), octets) for octets in _sized(data)]
+    records, fault = read_measurement(data, e2e=e2e)
+    if fault is not None:
+        raise fault
+    return records
+
+
+def read_measurement(
+    data: bytes, *, e2e: bool
+) -> tuple[list[tuple[Record, bytes]], PeerError | None]:
+    """The records that can be read, and what is wrong with the first that can't.
+
+    Behind such a one only a CRC says where a record begins: without, no more are looked for.
+    """
+    records = list[tuple[Record, bytes]]()
+    fault = None if data else PeerError("truncated: a measurement without a record")
+    sized = _sized(data)
+    while fault is None or e2e:
+        try:
+            octets = next(sized, b"")
+            if not octets:
+                break
+            records.append((decode_record(octets, e2e=e2e), octets))
+        except PeerError as bad:
+            fault = fault or bad
+    return records, fault
 
 
 def _sized(data: bytes) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from drivers.gatt.cgm.codec import Record, decode_measurement
+from drivers.gatt.cgm.codec import Record, read_measurement
 from gateway.sdk import Command, Event, PeerError, Received, Refused, Subscribe
 
 MEASUREMENT = "measurement"
@@ -26,7 +26,7 @@ class Told:
 class Transfer:
     """Gathers records for the control point, and those that come by themselves meanwhile; both come on one channel.
 
-    A packet that can't be read costs no other: it stands in `fault`. `window`: the minutes that were asked for.
+    A record that can't be read costs no other: its packet stands in `fault`. `window`: the minutes that were asked for.
     """
 
     def __init__(self, *, e2e: bool) -> None:
@@ -55,10 +55,10 @@ class Transfer:
         return True
 
     def _take(self, data: bytes) -> None:
-        try:
-            for record, raw in decode_measurement(data, e2e=self._e2e):
-                self._come.setdefault(raw, Told(record, raw))
-        except PeerError as fault:
+        records, fault = read_measurement(data, e2e=self._e2e)
+        for record, raw in records:
+            self._come.setdefault(raw, Told(record, raw))
+        if fault is not None:
             self.fault = PeerError(f"{MEASUREMENT} {data.hex()}: {fault}")
         if len(self._come) > RECORDS_MAX:
             raise PeerError(f"over {RECORDS_MAX} records before any could be put on disk")

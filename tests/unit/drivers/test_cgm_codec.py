@@ -354,3 +354,42 @@ def test_garbage_is_a_fault_of_the_sensor_or_records(data: bytes, sealed_: bool)
     except PeerError:
         return
     assert b"".join(raw for _, raw in told) == data
+
+
+def packet(*records: Record, e2e: bool) -> tuple[bytes, list[bytes]]:
+    made = [codec.encode_record(one, e2e=e2e) for one in records]
+    return b"".join(made), made
+
+
+def three(*, e2e: bool) -> tuple[bytes, list[bytes]]:
+    return packet(*(Record(n, Decimal(100 + n)) for n in (5, 10, 15)), e2e=e2e)
+
+
+def test_a_record_with_another_crc_costs_no_other_of_its_packet() -> None:
+    whole, (first, second, third) = three(e2e=True)
+    bent = whole.replace(second, second[:-1] + bytes((second[-1] ^ 1,)))
+
+    records, fault = codec.read_measurement(bent, e2e=True)
+
+    assert [octets for _, octets in records] == [first, third]
+    assert "CRC" in str(fault)
+
+
+def test_without_a_crc_nothing_behind_a_broken_record_is_taken_for_one() -> None:
+    whole, (first, second, _) = three(e2e=False)
+    bent = whole.replace(second, bytes((second[0] + 2,)) + second[1:])
+
+    records, fault = codec.read_measurement(bent, e2e=False)
+
+    assert [octets for _, octets in records] == [first]
+    assert fault is not None
+
+
+@pytest.mark.parametrize("e2e", [True, False])
+def test_a_packet_that_is_cut_keeps_the_records_before(e2e: bool) -> None:  # noqa: FBT001 a case
+    whole, (first, second, _) = three(e2e=e2e)
+
+    records, fault = codec.read_measurement(whole[:-1], e2e=e2e)
+
+    assert [octets for _, octets in records] == [first, second]
+    assert "rest of" in str(fault)
