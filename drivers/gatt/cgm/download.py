@@ -5,11 +5,12 @@ It may not decide which session runs (run.py), nor write anything but requests f
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from drivers.gatt import racp
 from drivers.gatt.cgm.codec import OFFSET_END
 from drivers.gatt.cgm.readings import Origin, reading
-from drivers.gatt.cgm.run import TOLD_MAX, Run, Shown
+from drivers.gatt.cgm.run import TOLD_MAX, Run, Shown, is_doubtful, restarted
 from drivers.gatt.cgm.transfer import Told, Transfer
 from gateway.sdk import (
     Command,
@@ -32,6 +33,8 @@ SETTLED_MIN = 60
 
 _QUIET = "quiet"
 
+Naming = Generator[Command | None, Event | None, datetime | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Visited:
@@ -52,6 +55,20 @@ class Download:
         self._run, self._transfer, self._visited = run, transfer, visited
         self._saved = visited.saved
         self._at = visited.shown.at
+
+    def named(self) -> Naming:
+        """The start by which the records are named, if any.
+
+        A sensor that counts from 0 again under its old start, and is not yet where it was, holds no record of where it was.
+        """
+        shown, proven = self._visited.shown, self._run.proven
+        if is_doubtful(self._run, shown):
+            held = yield from racp.count(_from(proven), self._transfer, self._visited.gap)
+            if held == 0:
+                self._run = restarted(self._run, shown)
+                origin = replace(self._visited.origin, named=self._run.named)
+                self._visited = replace(self._visited, origin=origin)
+        return self._run.named
 
     def begin(self) -> Flow:
         """Which session runs, and by which start it is named, goes to disk before anything is told under that name.

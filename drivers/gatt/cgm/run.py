@@ -112,7 +112,18 @@ def run_now(known: Run | None, shown: Shown) -> Run:
         # A start that became known meanwhile names what is told from now on.
         learnt = start.time.naive if start != known.start else None
         return replace(known, named=known.named or learnt, start=start)
+    return restarted(known, shown)
+
+
+def restarted(known: Run, shown: Shown) -> Run:
+    """A new session behind the known one. The old start, still shown, is not its own."""
+    start = shown.start
     return Run(None if start == known.start else start.time.naive, start, shown.began_s)
+
+
+def is_doubtful(run: Run, shown: Shown) -> bool:
+    """Whether a record beyond the minute that is shown is on disk: the status lags behind, or a new session is still young."""
+    return shown.offset_min < run.proven
 
 
 def _is_same(known: Run, shown: Shown) -> bool:

@@ -127,14 +127,15 @@ def _visit(unit: UnitInfo, opened: Opened) -> Flow:
     feature = yield from sensor.feature()
     shown = yield from sensor.session()
     run = run_now(run_of(unit.cursor), shown)
-    if run.named is not None and shown.counts:
-        yield from _clock(run.named, shown)
     origin = Origin(run.named, shown.start, feature)
     visited = Visited(shown, origin, unit.cursor, intro.settle, unit.profile.quiet_s)
     download = Download(run, Transfer(e2e=feature.e2e), visited)
-    yield from download.begin()
     for channel in (MEASUREMENT, racp.CHANNEL):
         yield Subscribe(channel)
+    named = yield from download.named()
+    if named is not None and shown.counts:
+        yield from _clock(named, shown)
+    yield from download.begin()
     try:
         yield from download.fetch_all()
         yield from download.listen()

@@ -1,5 +1,7 @@
 """The start of a sensor session: how a new one is known, what a start written anew renames, and when one is written."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +11,8 @@ from drivers.gatt.cgm.codec import Start
 from drivers.gatt.cgm.sim import NEVER, SEALED, Sensor
 from drivers.gatt.clocks import stored
 from gateway.contract.profile import BleChannel
+from gateway.contract.session import Peer, Read, Received, Refused, Subscribe, Write
+from gateway.contract.visit import Ending
 from tests.unit.drivers.cgm_bed import (
     SEVEN,
     SOLE,
@@ -78,6 +82,48 @@ def test_an_old_start_is_not_that_of_a_session_that_counts_from_0_again() -> Non
         assert went.readings[0].taken is None
         assert went.clocks == []
     assert values(bed.told)[10:] == [200, 200]
+
+
+def test_nor_is_it_that_of_one_that_is_almost_as_long_as_the_old_one_was() -> None:
+    bed = Bed().measure(100, 101, 102)
+    bed.visit()
+    bed.sensor.begin(bed.now_s, STARTED)
+
+    went = bed.measure(110, 111).visit()
+
+    assert values(went.readings) == [110, 111]
+    assert [one.taken for one in went.readings] == [None, None]
+    assert went.clocks == []
+    assert values(bed.measure(112).visit().readings) == [112]
+
+
+def test_a_status_that_lags_behind_the_records_makes_no_new_session() -> None:
+    bed = Bed().measure(100, 101, 102)
+    bed.visit()
+
+    went = bed.visit(Lags(bed.peer(), by_min=5))
+
+    assert went.ending is Ending.FINISHED
+    assert went.readings == []
+    assert values(bed.measure(103).visit().readings) == [103]
+    assert len(set(bed.keys)) == 4
+
+
+@dataclass
+class Lags:
+    """A sensor whose status shows an earlier minute."""
+
+    inner: Peer
+    by_min: int
+
+    def hear(self, command: Subscribe | Write | Read) -> Iterator[Received | Refused]:
+        for answer in self.inner.hear(command):
+            if isinstance(answer, Received) and answer.channel == "status":
+                told = codec.decode_status(answer.data, e2e=True)
+                told = replace(told, offset_min=told.offset_min - self.by_min)
+                yield replace(answer, data=codec.encode_status(told, e2e=True))
+            else:
+                yield answer
 
 
 def test_minutes_that_wrap_are_dated_by_no_start() -> None:
