@@ -258,6 +258,9 @@ def _assume(reading: Reading, profile: Profile, arrival: Arrival) -> _Resolved |
         resolved = _widen(first, [second], unsure_s, TimeMethod.ASSUMED)
     except (OverflowError, ValueError):
         return None
+    if profile.advertised and resolved.utc + timedelta(seconds=resolved.late_s) < arrival.at:
+        # What is advertised was measured just now: a clock that shows less than that is wrong by more than it is believed.
+        return None
     return resolved if _is_usable(first, arrival, resolved.early_s + FUTURE_S) else None
 
 

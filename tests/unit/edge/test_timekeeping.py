@@ -14,7 +14,7 @@ from edge.timekeeping import (
     ClockPair,
     moment_of,
 )
-from gateway.contract.profile import ClockRule, IdentityRule, Profile
+from gateway.contract.profile import ClockRule, IdentityRule, Profile, ServiceData
 from gateway.contract.session import Reading
 from gateway.contract.stamping import is_trusted
 from gateway.model.identity import Scheme
@@ -213,3 +213,19 @@ def test_no_two_times_ever_cost_the_measurement(
     ):
         late = (from_iso(moment.utc) - NOON).total_seconds()
         assert late <= 60 + (moment.early_s or 0)
+
+
+@pytest.mark.parametrize("behind", [timedelta(days=2), timedelta(days=5 * 365)])
+def test_what_is_advertised_was_not_measured_longer_ago_than_its_clock_is_believed(
+    behind: timedelta,
+) -> None:
+    heard = {"body_composition": ServiceData("181b")}
+    scale = replace(PROFILE, link="advert", advertised=heard, clock=ClockRule(trust_s=86_400.0))
+    reading = taken((NOON - behind).replace(tzinfo=None), pushed=True)
+
+    moment = moment_of(reading, scale, Arrival(NOON, ZoneInfo("UTC")), None)
+
+    assert (moment.utc, moment.method) == ("2026-03-14T12:00:00.000Z", TimeMethod.ARRIVAL)
+    assert moment.device == reading.taken.isoformat()
+    soon = replace(reading, taken=(NOON - timedelta(hours=20)).replace(tzinfo=None))
+    assert moment_of(soon, scale, Arrival(NOON, ZoneInfo("UTC")), None).method is TimeMethod.ASSUMED
