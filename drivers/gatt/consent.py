@@ -77,12 +77,16 @@ _ENCODE: Mapping[str, Callable[[str], bytes]] = {
 
 
 class Desk:
-    """Where a scale is asked for its users' data. `granted`: the slots whose users agreed, in this visit."""
+    """Where a scale is asked for its users' data. `granted`: the slots whose users agreed, in this visit.
+
+    `owes`: it has not answered in time. An answer doesn't say which user it is about: a late one would be the next one's.
+    """
 
     def __init__(self, channels: Mapping[str, object], hear: Callable[[], Hearing]) -> None:
         """`hear` gives the next event, after the session has told what it means."""
         self._channels, self._hear = channels, hear
         self.granted: set[int] = set()
+        self.owes = False
 
     def admit(self, user: User, *, commits: bool) -> Consenting:
         """Ask for one user's data, who is registered first where there is no slot. Why the scale refuses, or None.
@@ -163,6 +167,7 @@ class Desk:
                 case Refused(_, Write(refused)) if refused == CONTROL:
                     return None
                 case TimerFired(_, timer) if timer == _ANSWER:
+                    self.owes = True
                     return None
                 case _:
                     pass

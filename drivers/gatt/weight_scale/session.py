@@ -130,6 +130,9 @@ class _Scale:
 
     def _admit_all(self) -> Flow:
         for place, user in enumerate(self._users):
+            if self._desk.owes:
+                self._troubles.append(f"user {user.name}: not asked while an answer is due")
+                continue
             if place:
                 yield from self._listen(BETWEEN_USERS_S)
             commits = SLOT_LIST in self._profile.channels

@@ -1,6 +1,7 @@
 """Visits to a scale with users: who agreed, whose a measurement is, and who is new."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pytest
 
@@ -233,3 +234,30 @@ def test_data_that_does_not_stand_as_it_was_written_is_told() -> None:
 
 def test_no_secret_stands_in_the_words_for_a_unit() -> None:
     assert "4821" not in repr(UnitInfo(ANY, secrets=NEW))
+
+
+@dataclass
+class Slow(Scale):
+    """It answers what user 1 is asked when user 2 has been asked, and user 2 never."""
+
+    def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
+        if isinstance(command, Write) and command.channel == "user_control":
+            self.written.append(("user_control", command.data))
+            if command.data[1] == 1:
+                yield Received(11.0, "user_control", bytes.fromhex("200201"))
+                yield Received(15.0, "weight", OTHER)
+            return
+        yield from super().hear(command)
+
+
+def test_an_answer_that_comes_late_gives_nobody_elses_consent() -> None:
+    scale = Slow()
+
+    told = visited(scale, secrets=CODES)
+
+    assert shown(told) == [("body_weight", None, ["user_without_consent"])]
+    assert [data[1] for channel, data in scale.written if channel == "user_control"] == [1]
+    assert "user 1: the scale does not take the consent code of slot 1: no answer" in str(
+        told.error
+    )
+    assert "user 2: not asked" in str(told.error)
