@@ -16,12 +16,12 @@ from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from cloud_ingest.stores.line import TIME_US_MAX, TIME_US_MIN, encode, refusal, unplaceable
+from cloud_ingest.stores.pace import Pace
 from cloud_ingest.stores.patience import bounded, within
 from cloud_ingest.stores.series import Point, RefusedPoint, SeriesGoneError
 from gateway.runtime.errors import StoreError
 
 POINTS_MAX = 10_000
-LINES_MAX = 5_000  # a request: the best measured
 REQUEST_S_MAX = 10.0
 WORDS_MAX = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,6 +69,7 @@ class InfluxSeries:
         """Connect to nothing yet: the server may be away now and come later."""
         self._target = target
         self._version = ""
+        self._pace = Pace()
         self._client = InfluxDBClient(
             url=target.url,
             token=target.token,
@@ -98,8 +99,9 @@ class InfluxSeries:
                 lines.append((point, encode(point)))
         if lines:
             self._make_sure()
-        for start in range(0, len(lines), LINES_MAX):
-            refused += self._write_or_halve(lines[start : start + LINES_MAX])
+        while lines:
+            part, lines = lines[: self._pace.lines], lines[self._pace.lines :]
+            refused += self._write_or_halve(part)
         return refused
 
     def erase(self, points: Sequence[Point]) -> None:
@@ -152,12 +154,7 @@ class InfluxSeries:
         while waiting:
             part = waiting.pop()
             try:
-                with self._translated():
-                    self._write.write(
-                        self._target.bucket,
-                        record=b"\n".join(line for _, line in part),
-                        write_precision=PRECISION,  # pyright: ignore[reportArgumentType]  # its type is a class of such strings
-                    )
+                self._send(b"\n".join(line for _, line in part))
             except _RefusedError as fault:
                 middle = len(part) // 2
                 if middle and not fault.all_of(len(part)):
@@ -165,6 +162,19 @@ class InfluxSeries:
                 else:
                     refused += [RefusedPoint(point, str(fault)) for point, _ in part]
         return refused
+
+    def _send(self, lines: bytes) -> None:
+        try:
+            with self._translated():
+                self._write.write(
+                    self._target.bucket,
+                    record=lines,
+                    write_precision=PRECISION,  # pyright: ignore[reportArgumentType]  # its type is a class of such strings
+                )
+        except StoreError:
+            self._pace.failed()
+            raise
+        self._pace.went_well()
 
     def _ask(
         self, wanted: Mapping[str, str], since_us: int, until_us: int, limit: int

@@ -302,7 +302,7 @@ def test_a_stuck_server_delays_no_receipt_and_its_trouble_shows(
 def test_a_server_killed_in_mid_batch_has_each_point_once_when_it_is_back(
     make_desk, make_front, start_service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloud_ingest.stores.influx.LINES_MAX", 100)
+    monkeypatch.setattr("cloud_ingest.stores.pace.LINES_MAX", 100)
     folder = ["--dir", str(tmp_path / "influx")]
     service = start_service("influx.py", folder)
     ready = service.ready

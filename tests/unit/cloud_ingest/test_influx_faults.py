@@ -176,6 +176,23 @@ def test_a_request_that_is_too_large_is_halved_until_it_fits(
     assert sum(body.count(b"\n") + 1 for body in server.bodies if body.count(b"\n") < 10) == 100
 
 
+def test_a_server_too_slow_for_large_requests_gets_smaller_ones_and_in_time_larger_again(
+    server: Server, series: InfluxSeries
+) -> None:
+    server.answer = lambda body: (504, b"") if body.count(b"\n") >= 100 else (204, b"")
+    points = [a_point(n) for n in range(1_000)]
+    for _ in range(8):
+        with contextlib.suppress(StoreError):
+            assert series.write(points) == []
+            break
+    else:
+        pytest.fail("it never got through")
+    server.answer = lambda _: (204, b"")
+    for _ in range(40):
+        assert series.write(points) == []
+    assert server.bodies[-1].count(b"\n") + 1 == len(points)
+
+
 def test_a_server_that_fails_in_the_middle_reports_nothing_as_refused(
     server: Server, series: InfluxSeries
 ) -> None:
