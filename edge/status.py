@@ -156,7 +156,7 @@ def _of_outbox(standing: Standing) -> Iterator[str]:
     if standing.connected and oldest and standing.now - oldest > RECEIPT_PATIENCE:
         yield (
             f"The outbox grows: {outbox.pending} readings wait for a receipt, the oldest since {iso(oldest)}; "
-            "the broker is there, so look whether the ingester runs."
+            f"{_what_to_look_at(outbox.running.counters if outbox.running else {})}."
         )
     if outbox.used >= FULL_WARNING:
         yield f"The outbox is {outbox.used:.0%} full; when it is full, readings stay on their devices."
@@ -171,6 +171,18 @@ def _of_outbox(standing: Standing) -> Iterator[str]:
             f"The disk is slow: readings take {running.window.p99} ms (p99) from arrival to disk; "
             f"the limit is {WINDOW_MAX_S * 1000:g} ms."
         )
+
+
+def _what_to_look_at(counters: Mapping[str, int]) -> str:
+    """By what the broker said of what was sent; where it said nothing, who should have answered."""
+    if counters.get("mqtt.refused"):
+        return "the broker is there, but has refused messages of this box: look at its ACL"
+    if counters.get("envelopes.oversize") or counters.get("envelopes.unreceipted"):
+        return (
+            "the broker is there, but drops some, perhaps: look at its limit on the size of messages, at its ACL, "
+            "and whether the ingester runs"
+        )
+    return "the broker is there, so look whether the ingester runs"
 
 
 def _devices(standing: Standing) -> Iterator[DeviceLine]:

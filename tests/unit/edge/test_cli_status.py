@@ -1,7 +1,7 @@
 """`vitalgate edge`: what status says, in JSON and in sentences, and how garbage in the settings is refused."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -68,6 +68,11 @@ def standing(settings: EdgeSettings, held: OutboxStatus, note: RunningNote | Non
     return Standing(settings, held, note, NOW)
 
 
+def waiting(counters: Mapping[str, int]) -> OutboxStatus:
+    told = Running(NOW, connected=True, window=WindowFigures(), counters=counters)
+    return outbox(pending=9, oldest_pending=NOW - timedelta(minutes=5), running=told)
+
+
 WELL = RunningNote(at=NOW)
 AWAY = Running(NOW, connected=False, window=WindowFigures(), counters={})
 EARLIER = NOW - timedelta(minutes=5)
@@ -88,6 +93,10 @@ def test_where_all_is_well_there_are_no_words(settings: EdgeSettings) -> None:
             "The broker at 127.0.0.1:18831 is away since 2026-03-14T11:55:00.000Z; 3 readings wait",
         ),
         (outbox(pending=9, oldest_pending=EARLIER), WELL, "The outbox grows: 9 readings"),
+        (waiting({}), WELL, "look whether the ingester runs"),
+        (waiting({"mqtt.refused": 2}), WELL, "has refused messages of this box: look at its ACL"),
+        (waiting({"envelopes.oversize": 1}), WELL, "look at its limit on the size of messages"),
+        (waiting({"envelopes.unreceipted": 1}), WELL, "look at its limit on the size of messages"),
         (outbox(used=0.9), WELL, "The outbox is 90% full"),
         (outbox(parked=(ParkedRow("e", 4, "k", "d", "no such unit"),)), WELL, "no such unit"),
         (outbox(damaged=("e:5",)), WELL, "damaged rows, which are not sent: e:5"),
