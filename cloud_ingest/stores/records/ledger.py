@@ -1,6 +1,6 @@
 """Answers a box's question: which of its numbers are held, in ranges that can be checked. Reads only."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
@@ -13,7 +13,7 @@ from gateway.wire.receipts import LISTED_MAX, RANGES_MAX, Answer, Held, HeldEpoc
 # What each box asks whenever it connects: made once.
 _COMMIT = select(boxes.c.commit_no).where(boxes.c.agent == bindparam("agent"))
 _RANGES = (
-    select(ledger.c.epoch, ledger.c.first, ledger.c.last, ledger.c.digest)
+    select(ledger.c.epoch, ledger.c.first, ledger.c.last, ledger.c.digest, ledger.c.journal)
     .where(ledger.c.agent == bindparam("agent"))
     .order_by(ledger.c.epoch, ledger.c.first)
 )
@@ -32,8 +32,10 @@ def answer(
     mine = {"agent": agent}
     commit = connection.execute(_COMMIT, mine).scalar()
     ranges: dict[str, list[Held]] = {}
-    for epoch, first, last, digest in connection.execute(_RANGES, mine):
+    newest: dict[str, int] = {}
+    for epoch, first, last, digest, journal in connection.execute(_RANGES, mine):
         _append(ranges.setdefault(epoch, []), first, last, int(digest, 16))
+        newest[epoch] = max(newest.get(epoch, 0), journal)
     parked: dict[str, set[int]] = {}
     two_keys: dict[str, set[int]] = {}
     for epoch, n, key in connection.execute(_APART, mine):
@@ -52,7 +54,7 @@ def answer(
         agent=agent,
         store=store,
         commit=commit or 0,
-        epochs=_newest(epochs),
+        epochs=_newest(epochs, newest),
         at=iso(now),
     )
 
@@ -69,11 +71,15 @@ def _sorted(numbers: Iterable[int], but: Iterable[int] = ()) -> list[int]:
     return sorted(set(numbers).difference(but))
 
 
-def _newest(epochs: Sequence[HeldEpoch]) -> Sequence[HeldEpoch]:
+def _newest(epochs: Sequence[HeldEpoch], newest: Mapping[str, int]) -> Sequence[HeldEpoch]:
+    """What fits. `newest`: the last row of the journal that brought something of an epoch."""
     total = sum(len(epoch.ranges) for epoch in epochs)
     if total <= RANGES_MAX:
         return epochs
-    each = max(1, RANGES_MAX // len(epochs))
+    # A box without a disk that lasts draws an epoch at each start: they alone can be too many for any broker's message.
+    by_age = sorted((epoch.epoch for epoch in epochs), key=lambda name: newest.get(name, 0))
+    kept = frozenset(by_age[-RANGES_MAX:])
+    each = RANGES_MAX // len(kept)
     return [
         HeldEpoch(
             epoch=epoch.epoch,
@@ -82,4 +88,5 @@ def _newest(epochs: Sequence[HeldEpoch]) -> Sequence[HeldEpoch]:
             two_keys=epoch.two_keys,
         )
         for epoch in epochs
+        if epoch.epoch in kept
     ]

@@ -68,6 +68,16 @@ def test_more_ranges_than_fit_leave_the_oldest_out(kit, monkeypatch):
     assert [each.first for each in epoch.ranges] == [7, 9, 11]
 
 
+def test_more_epochs_than_fit_leave_the_oldest_out(kit, monkeypatch):
+    monkeypatch.setattr(ledger, "RANGES_MAX", 3)
+    drawn = ["cc" * 8, "aa" * 8, "ee" * 8, "bb" * 8, "dd" * 8]
+    for n, epoch in enumerate(drawn):
+        kit.send(1, kit.bp(100 + n, 70, n), epoch=epoch)
+    answer = ask(kit)
+    assert [each.epoch for each in answer.epochs] == sorted(drawn[-3:])
+    assert sum(len(each.ranges) for each in answer.epochs) == 3
+
+
 def test_sparse_and_huge_numbers_are_held_as_they_are(kit):
     huge = 2**53 - 5_000
     kit.send(huge, kit.bp(120, 80))
