@@ -58,7 +58,7 @@ each number is settled for itself.
 
 **Keys.** `key` is what makes a measurement this one and no other: the same measurement, read again by whatever box and at whatever time, must get
 the same key, two measurements never the same. To the cloud it is opaque: a day `YYYYMMDD`, `-`, a scheme (`r` record number, `c` device clock and content,
-`a` arrival), `-`, 32 hex digits. `content` is 32 hex digits of a hash over values and units alone, equal for equal values. `device` is a pseudonym of 20 hex digits.
+`a` arrival), `-`, 32 hex digits. `content` is 32 hex digits of a hash over values and units alone, equal for equal values (the cloud itself compares values). `device` is a pseudonym of 20 hex digits.
 No message changes a reading or takes it back. A key that comes again with other values or units is kept beside the first, for a person to compare; what is
 voided is voided in the cloud by a person, and stays settled for the box.
 
@@ -73,8 +73,8 @@ is published in the unit of `original` judges that value, so it must be the same
 `{SUMMARY}` is computed over a stretch of a stream, the one in which it lies.
 
 **Who told it.** `source` is `pushed` where the device told of the measurement by itself right after making it, `memory` where it was read out later: of unknown
-time, only what was pushed can page. `driver` and `profile` name the program that read it and the model, `transport` the way (`ble`, `serial`). Equal `content` of
-one device within some minutes, where a key is of scheme `a` or the ways differ, is kept as a suspected repeat: it confirms nothing.
+time, only what was pushed can page. `driver` and `profile` name the program that read it and the model, `transport` the way (`ble`, `serial`). Equal values of
+one device within some minutes, where a key is of scheme `a` or the ways differ, make the later a suspected repeat: it is kept, and confirms nothing.
 
 **Times** (`time.utc`, `accepted`) are real moments in the years {UTC_YEARS[0]} to {UTC_YEARS[-1]}, in milliseconds, with `Z`. The measurement lies
 between `utc - early_s` and `utc + late_s`; say so honestly: who wore the device then is decided by that interval. `early_s` absent: nothing bounds it.

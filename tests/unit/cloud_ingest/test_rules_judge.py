@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cloud_ingest.rules.judge import DOUBTED, SECOND_US, Assessment, _place, judge, micros, when
 from cloud_ingest.rules.limits import crosses, shown
@@ -251,6 +252,20 @@ def test_a_suspected_duplicate_confirms_no_later_reading(make):
     )
     assert [bool(each.suspect_of) for each in told] == [False, True, False]
     assert told[2].findings[0].confirmed is False
+
+
+def test_other_values_are_no_repeat_whatever_hash_a_box_states_of_them(make):
+    """A low that a box tells with the hash of the reading before it is a low."""
+    usual, low = make.glucose("100", 10, arrival="1"), make.glucose("40", 1, arrival="2")
+    told = run(make, usual, replace(low, content=usual.content))
+    assert told[1].suspect_of == ""
+    assert [finding.alert.key for finding in told[1].findings if finding.alert] == [low.key]
+
+
+def test_equal_values_are_suspected_whatever_hashes_a_box_states_of_them(make):
+    one, two = make.bp(192, 124, 5, arrival="1"), make.bp(192, 124, 3, arrival="2")
+    told = run(make, one, replace(two, content="0" * 32))
+    assert told[1].suspect_of == one.key
 
 
 def test_equal_content_over_another_transport_is_suspected(make):
