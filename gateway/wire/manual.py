@@ -63,7 +63,7 @@ No message changes a reading or takes it back. A key that comes again with other
 voided is voided in the cloud by a person, and stays settled for the box.
 
 **Values** are strings with the digits that the device showed. A value off the device's scale has `beyond` instead. A part has a `value`, a `beyond`,
-or both (then `value` is the bound). Parts of known kinds must be in the unit in which they are stored, with `original` beside what was converted:
+or both (then `value` is the bound: send it, for without one no rule can judge the part). Parts of known kinds must be in the unit in which they are stored, with `original` beside what was converted:
 {"; ".join(f"`{kind.name}`: " + ", ".join(f"{part} `{unit}`" for part, unit in kind.parts.items()) for kind in KINDS.values())}. Other kinds and parts are kept
 as they come, and no rule judges them. Names count letter by letter: a known kind or part in other letters (`Glucose`) is parked. A rule whose limit
 is published in the unit of `original` judges that value, so it must be the same one. `parts` may be empty, where the device told no number.
