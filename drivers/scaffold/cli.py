@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from device_profiles.loader import load_profiles
 from drivers.scaffold.names import names
 from drivers.scaffold.writing import Shape, files, write
 from gateway.runtime.plugins import DISTRIBUTION, DRIVERS, found
@@ -28,7 +29,7 @@ def new(
     ] = None,
 ) -> None:
     """Make a package for a new device: an invented protocol that works, with all that the checks ask for."""
-    named = names(driver, maker, model, found(DRIVERS))
+    named = names(driver, maker, model, {*found(DRIVERS), *load_profiles()})
     made = files(shape, named, version(DISTRIBUTION))
     home = folder or Path(named.distribution)
     write(made, home)

@@ -42,11 +42,13 @@ def test_all_names_are_made_from_the_id() -> None:
         ("acme.glu", 'Ac"me', "", "--maker"),
         ("acme.glu", "", "[Glu]", "--model"),
         ("acme.glu", "", "Glu\n7", "--model"),
+        ("acme.glu", "Omron", "BLP cuff", "--model"),
+        ("acme.glu", "A" * 40, "B" * 40, "--model"),
     ],
 )
 def test_a_name_that_fits_nowhere_is_refused(driver: str, maker: str, model: str, key: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        names(driver, maker, model, ("gatt.glucose",))
+        names(driver, maker, model, ("gatt.glucose", "omron/blp-cuff"))
     assert refused.value.key == key
 
 
@@ -111,3 +113,14 @@ def test_it_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "acme-glu/src/acme_glu/session.py" in told.output
     assert "  vitalgate driver check acme.glu\n" in told.output
     assert (tmp_path / "acme-glu" / "src/acme_glu/profiles/models/acme/glu.toml").is_file()
+
+
+def test_a_profile_that_is_installed_is_not_made_again(tmp_path: Path) -> None:
+    told = RUN.invoke(
+        cli.driver_app,
+        ["new", "acme.glu", "--shape", "flow", "--maker", "Omron", "--model", "BLP cuff", "--dir", str(tmp_path / "a")],
+    )  # fmt: skip
+
+    assert isinstance(told.exception, ConfigError)
+    assert "'omron/blp-cuff' is installed already" in str(told.exception)
+    assert list(tmp_path.iterdir()) == []
