@@ -156,7 +156,9 @@ class Transfer:
 
     def readings(self, records: Sequence[Record], join: "Join") -> Iterator[Reading]:
         """Records with their contexts."""
-        return (join(record, self._context_of(record)) for record in records)
+        for record in records:
+            waiting = self._context_of(record)
+            yield join(record, waiting)
 
     def _context_of(self, record: Record) -> Context | bytes | None:
         """Of several records under one number each has its own: in the order in which they came, those that promise one first."""
