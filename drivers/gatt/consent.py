@@ -182,4 +182,4 @@ def _answer(data: bytes) -> Answer | None:
 
 
 def _why(answer: Answer | None) -> str:
-    return "no answer" if answer is None else answer.why
+    return "no answer that can be read" if answer is None else answer.why

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
@@ -123,10 +123,10 @@ class Transfer:
 
         Without the last: the next frame may still be its context.
         """
-        rising: list[Record] = []
+        rising, contexts = list[Record](), self._joined()
         for record, following in pairwise(self.records):
             number = record.told.sequence
-            waits = record.told.context_follows and self._context_of(record) is None
+            waits = record.told.context_follows and record.raw not in contexts
             if following.told.sequence <= number or number >= WRAP_NEAR or waits:
                 break
             rising.append(record)
@@ -134,10 +134,11 @@ class Transfer:
 
     def undecided(self, records: Sequence[Record]) -> Sequence[Record]:
         """Those whose promised context did not come, or can't be read."""
+        contexts = self._joined()
         return [
             record
             for record in records
-            if record.told.context_follows and not isinstance(self._context_of(record), Context)
+            if record.told.context_follows and not isinstance(contexts.get(record.raw), Context)
         ]
 
     def as_far_as(self, known: Mark) -> int:
@@ -156,17 +157,19 @@ class Transfer:
 
     def readings(self, records: Sequence[Record], join: "Join") -> Iterator[Reading]:
         """Records with their contexts."""
+        contexts = self._joined()
         for record in records:
-            waiting = self._context_of(record)
+            waiting = contexts.get(record.raw)
             yield join(record, waiting)
 
-    def _context_of(self, record: Record) -> Context | bytes | None:
-        """Of several records under one number each has its own: in the order in which they came, those that promise one first."""
-        number = record.told.sequence
-        one_number = self._by_number[number]
-        promising = [one for one in one_number if one.told.context_follows] or one_number
-        takers = zip(promising, self._contexts.get(number, ()), strict=False)
-        return next((context for taker, context in takers if taker.raw == record.raw), None)
+    def _joined(self) -> Mapping[bytes, Context | bytes]:
+        """By a record's octets its context: of several under one number in the order in which they came, those that promise one first."""
+        joined: dict[bytes, Context | bytes] = {}
+        for number, contexts in self._contexts.items():
+            records = self._by_number.get(number, [])
+            takers = [one for one in records if one.told.context_follows] or records
+            joined |= {one.raw: context for one, context in zip(takers, contexts, strict=False)}
+        return joined
 
 
 class Join(Protocol):
