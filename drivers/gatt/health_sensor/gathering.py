@@ -69,7 +69,7 @@ class Gathering:
         self.unwilling: PeerError | None = None
         """Why nothing is to be heard of what it observes now."""
         self.zone: timedelta | None = None
-        """What the sensor's clock adds to UTC, once that is known."""
+        """What is added to times in UTC that don't say themselves."""
 
     @property
     def frames(self) -> int:

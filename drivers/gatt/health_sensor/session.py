@@ -112,6 +112,8 @@ class _Sensor:
         self._intro = Introduction(unit, opened, self._tell_unasked)
         self._leave_at = opened.at + unit.profile.deadline_s - PARTING_S
         self._come = _Live(unit.profile)
+        # Where no clock of UTC says otherwise, what is stored of it is held beside local time.
+        self._come.zone = timedelta(seconds=unit.zone_offset_s)
         self._fault: PeerError | None = None
 
     def visit(self) -> Flow:
@@ -175,10 +177,12 @@ class _Sensor:
             told = decode_time(Fields(data))
         except PeerError:
             return
-        self._come.zone = told.offset
-        if told.shown is not None:
-            # Beside this are held what observations say of UTC and of their offset, as a display would show it.
-            yield ReportClock(told.shown)
+        if told.shown is None:
+            return
+        if told.is_utc:
+            self._come.zone = told.offset
+        # Beside this are held what observations say of UTC and of their offset, as a display would show it.
+        yield ReportClock(told.shown)
 
     def _tell_unasked(self, event: Event) -> Iterator[Command]:
         # One that remembers its subscription tells before it is asked, and may forget what it told.
