@@ -65,8 +65,7 @@ class _Sensor:
 
     def session(self) -> Showing:
         """What it shows of its session; where it has no start and may be given one, what it shows then."""
-        run_time = yield from self._read(RUN_TIME)
-        hours = None if run_time is None else codec.decode_run_time(run_time, e2e=self._e2e)
+        hours = self._hours((yield from self._read(RUN_TIME)))
         start = yield from self._start()
         status = yield from self._status()
         counts = _counts(status, hours)
@@ -75,6 +74,13 @@ class _Sensor:
             start = yield from self._start()
             status = yield from self._status()
         return Shown(start, status.offset_min, self._at, counts)
+
+    def _hours(self, run_time: bytes | None) -> int | None:
+        # How long a session may last is worth no visit.
+        try:
+            return None if run_time is None else codec.decode_run_time(run_time, e2e=self._e2e)
+        except PeerError:
+            return None
 
     def _start(self) -> Starting:
         return codec.decode_start((yield from self._told(START)), e2e=self._e2e)

@@ -211,6 +211,32 @@ def test_minutes_that_stand_still_make_no_new_session() -> None:
     assert values(bed.told) == [100, 101]
 
 
+@pytest.mark.parametrize("told", ["", "5001", "500100", "50010000"])
+def test_a_run_time_that_can_not_be_read_costs_no_record(told: str) -> None:
+    bed = Bed().measure(100, 101)
+
+    went = bed.visit(Says(bed.peer(), "run_time", bytes.fromhex(told)))
+
+    assert went.ending is Ending.FINISHED
+    assert values(went.readings) == [100, 101]
+
+
+@dataclass
+class Says:
+    """A sensor that says this on one channel."""
+
+    inner: Peer
+    channel: str
+    data: bytes
+
+    def hear(self, command: Subscribe | Write | Read) -> Iterator[Received | Refused]:
+        for answer in self.inner.hear(command):
+            if isinstance(answer, Received) and answer.channel == self.channel:
+                yield replace(answer, data=self.data)
+            else:
+                yield answer
+
+
 def test_the_channel_to_write_a_start_is_the_starts_own() -> None:
     assert isinstance(START_OF, BleChannel)
     assert SOLE.channels["session_start_write"] == SOLE.channels["session_start"]
