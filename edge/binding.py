@@ -87,7 +87,7 @@ class Drivers:
             return None
         if contract != CONTRACT:
             self.quarantine.bar(
-                driver, f"driver {driver} is written for contract {contract}; this is {CONTRACT}"
+                driver, f"driver {driver} is written for contract {contract!r}; this is {CONTRACT}"
             )
             return None
         return loaded

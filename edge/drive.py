@@ -54,8 +54,8 @@ class Outcome(StrEnum):
     CLOSED = "link closed"
     PEER = "device broke its protocol"
     BUG = "driver raised"
-    DEADLINE = "deadline"
-    MISFIT = "not the device that is enrolled here"
+    DEADLINE = "not over by the deadline_s of its profile"
+    MISFIT = "not filed, since it isn't known whose it is"
     STORE = "readings could not be stored"
 
 

@@ -240,8 +240,11 @@ class Filing:
         if self._enrolled is None:
             device = self._identity(self._facts)
             if device is None:
+                where = (
+                    "on a cable" if self._binding.link == SERIAL else "and its address may change"
+                )
                 raise Misfit(
-                    "it states neither serial number nor System ID, and its address may change: nothing names it"
+                    f"it states neither serial number nor System ID, {where}: nothing names it"
                 )
             await self._enrol(device, self._facts)
         assert self._enrolled is not None  # `_enrol` sets it

@@ -152,7 +152,7 @@ def _driver(profile: Profile, box: EdgeSettings | None) -> Driver:
         raise ConfigError(WHERE, "--profile", why, " or ".join(sorted(points)))
     driver = cast("Driver", point.load())
     if driver.contract != CONTRACT:
-        why = f"driver {driver.id} is written for contract {driver.contract}; this is {CONTRACT}"
+        why = f"driver {driver.id} is written for contract {driver.contract!r}; this is {CONTRACT}"
         raise ConfigError(WHERE, "--profile", why, "a version of it that fits")
     return driver
 

@@ -49,7 +49,7 @@ def driver_of(profile: Profile, path: Path) -> Driver:
         raise ConfigError(
             str(path),
             "driver",
-            f"driver {driver.id} is written for contract {driver.contract}; this is {CONTRACT}",
+            f"driver {driver.id} is written for contract {driver.contract!r}; this is {CONTRACT}",
             "a version of it that fits (docs/contract-versions.md)",
         )
     return driver

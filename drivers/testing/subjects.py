@@ -45,9 +45,7 @@ def cases(driver: str, seed: int) -> list[Case]:
             module, driver, f"does not load: {fault}", "a module that does"
         ) from fault
     if subject.driver.contract != CONTRACT:
-        why = (
-            f"driver {driver} is written for contract {subject.driver.contract}; this is {CONTRACT}"
-        )
+        why = f"driver {driver} is written for contract {subject.driver.contract!r}; this is {CONTRACT}"
         raise ConfigError(
             module, driver, why, "a version of it that fits (docs/contract-versions.md)"
         )

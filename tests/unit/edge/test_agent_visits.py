@@ -365,3 +365,15 @@ async def test_a_driver_that_tells_a_number_as_text_costs_its_own_visit_alone(
         assert not (await house.visit(Cuff("A-77", (120,)))).well
     await house.visit(Cuff("A-77", (120,)))
     assert "unserved: driver acme.cuff raised TypeError" in str(house.unit.trouble)
+
+
+async def test_a_device_that_nothing_names_is_not_said_to_be_another_than_the_enrolled_one(
+    port: House,
+) -> None:
+    visited = await port.visit(Cuff(None, (120,)), ON_PORT)
+    assert not visited.well
+    assert await port.held() == {}
+    assert port.unit.trouble == (
+        "not filed, since it isn't known whose it is: "
+        "it states neither serial number nor System ID, on a cable: nothing names it"
+    )
