@@ -17,7 +17,8 @@ from gateway.contract.replay import Played, replay
 from gateway.contract.session import CONTRACT, Driver, UnitInfo
 from gateway.contract.visit import Ending
 from gateway.contract.words import in_words
-from gateway.runtime.plugins import DRIVERS, found
+from gateway.runtime.errors import ConfigError
+from gateway.runtime.plugins import DRIVERS, found, load
 
 driver_app = typer.Typer(no_args_is_help=True, help="Drivers: how devices are talked to.")
 driver_app.command("check")(check)
@@ -31,12 +32,14 @@ def list_drivers() -> None:
     """Installed drivers, the contract each was written against, and where it comes from."""
     for name, point in sorted(found(DRIVERS).items()):
         try:
-            driver = cast("Driver", point.load())
+            driver = cast("Driver", load(point))
             told = f"contract {driver.contract}" + (
                 "" if driver.contract == CONTRACT else f", this is {CONTRACT}"
             )
-        except (ImportError, AttributeError) as fault:
-            told = f"does not load: {fault}"
+        except ConfigError as fault:
+            told = fault.why
+        except AttributeError:
+            told = "is no driver: it names no contract"
         print(f"{name:<24} {told:<14} {point.dist.name if point.dist else ''} {point.value}")
 
 

@@ -8,7 +8,7 @@ from gateway.contract.capture import Capture, CaptureError, parse
 from gateway.contract.profile import Profile
 from gateway.contract.session import CONTRACT, Driver
 from gateway.runtime.errors import ConfigError
-from gateway.runtime.plugins import DRIVERS, found
+from gateway.runtime.plugins import DRIVERS, found, load
 
 CAPTURE_BYTES_MAX = 100_000_000
 
@@ -44,7 +44,7 @@ def driver_of(profile: Profile, path: Path) -> Driver:
         raise ConfigError(
             str(path), "driver", f"{profile.driver!r} is not installed", " or ".join(sorted(points))
         )
-    driver = cast("Driver", points[profile.driver].load())
+    driver = cast("Driver", load(points[profile.driver]))
     if driver.contract != CONTRACT:
         raise ConfigError(
             str(path),

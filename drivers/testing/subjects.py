@@ -1,14 +1,15 @@
 """Finds subjects among the installed packages, and reads what lies beside them. The kit's only reader of files."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from device_profiles.identify import Match, identify
-from device_profiles.loader import Entry, load_catalogue
-from device_profiles.shelves import OURS, offers, shelf
+from device_profiles.loader import Entry, installed
+from device_profiles.shelves import OURS, Shelf, offers, shelf
 from device_profiles.sighted import recorded
 from drivers.testing.case import Case, Sight
 from drivers.testing.judge import CHECKS
@@ -17,7 +18,7 @@ from drivers.testing.subject import Subject
 from gateway.contract.capture import Capture, CaptureError, parse
 from gateway.contract.session import CONTRACT
 from gateway.runtime.errors import ConfigError
-from gateway.runtime.plugins import DRIVERS, found
+from gateway.runtime.plugins import DRIVERS, found, load
 
 SUBJECTS = "gateway.subjects"
 CAPTURES_MAX = 200
@@ -38,12 +39,7 @@ def cases(driver: str, seed: int) -> list[Case]:
             "installed plugins", driver, known, f"one of {', '.join(sorted(points)) or 'none'}"
         )
     module = points[driver].module
-    try:
-        subject = cast("Subject", points[driver].load())
-    except (ImportError, AttributeError) as fault:
-        raise ConfigError(
-            module, driver, f"does not load: {fault}", "a module that does"
-        ) from fault
+    subject = cast("Subject", load(points[driver]))
     if subject.driver.contract != CONTRACT:
         why = f"driver {driver} is written for contract {subject.driver.contract!r}; this is {CONTRACT}"
         raise ConfigError(
@@ -56,16 +52,15 @@ def cases_of(subject: Subject, home: Path, seed: int) -> list[Case]:
     """A subject with the files in its folder. Raises ConfigError."""
     file = home / "quality.toml"
     quality = parse_quality(_text(file), str(file), list(CHECKS))
-    catalogue = load_catalogue()
+    known = installed()
+    catalogue = known.entries
     sightings = _sightings(catalogue)
     captures = _captures(home)
-    missing = [name for name in quality.profiles if name not in catalogue]
-    if missing:
+    for missing in (name for name in quality.profiles if name not in catalogue):
+        faults = [fault.why for fault in known.faults if fault.profile == missing]
+        why = f"can't be read: {faults[0]}" if faults else "is no profile"
         raise ConfigError(
-            str(file),
-            "profiles",
-            f"{missing[0]!r} is no profile",
-            "ids as in `vitalgate profile list`",
+            str(file), "profiles", f"{missing!r} {why}", "ids as in `vitalgate profile list`"
         )
     return [
         Case(
@@ -82,7 +77,7 @@ def cases_of(subject: Subject, home: Path, seed: int) -> list[Case]:
 
 def _sightings(catalogue: Mapping[str, Entry]) -> Sequence[Sight]:
     """All that are recorded, ours and other distributions', and who wins them."""
-    folders = [OURS.sightings, *(shelf(point).sightings for point in offers().values())]
+    folders = [OURS.sightings, *(one.sightings for one in _shelves())]
     sights: list[Sight] = []
     for one in (sighted for folder in folders for sighted in recorded(folder)):
         found = identify(one.sighting, catalogue)
@@ -90,6 +85,13 @@ def _sightings(catalogue: Mapping[str, Entry]) -> Sequence[Sight]:
             Sight(one.name, one.wins, found.profile if isinstance(found, Match) else None)
         )
     return sights
+
+
+def _shelves() -> Iterator[Shelf]:
+    """Those that can be read: `vitalgate profile list` says why another can't, and a driver is not held up by another's."""
+    for point in offers().values():
+        with suppress(ConfigError):
+            yield shelf(point)
 
 
 def _home(module: str) -> Path:

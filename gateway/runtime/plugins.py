@@ -1,9 +1,11 @@
 """Drivers, profiles, radios and commands from entry points. Two with one id: refuse, and name both distributions."""
 
 import re
+import traceback
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
-from gateway.runtime.errors import ConfigError
+from gateway.runtime.errors import ConfigError, said
 
 DISTRIBUTION = "vitalgate"  # this one
 DRIVERS = "gateway.drivers"
@@ -26,6 +28,20 @@ def found(group: str) -> dict[str, EntryPoint]:
             )
         by_name[point.name] = point
     return by_name
+
+
+def load(point: EntryPoint) -> object:
+    """What it names. Raises ConfigError: a plugin may raise anything when it is imported, or exit, and ends no command of ours by it."""
+    try:
+        return point.load()
+    except (Exception, SystemExit) as fault:
+        deepest = traceback.extract_tb(fault.__traceback__)[-1]
+        raise ConfigError(
+            where=f"{distribution(point)} ({point.value})",
+            key=point.name,
+            why=f"does not load: {type(fault).__name__}: {said(fault)}; {Path(deepest.filename).name}, line {deepest.lineno}",
+            instead="what can be imported",
+        ) from fault
 
 
 def distribution(point: EntryPoint) -> str:
