@@ -20,7 +20,7 @@ def refuse_deep(told: bytes) -> None:
     """Raises msgspec.DecodeError where more than NESTING_MAX lists and objects lie in each other."""
     # A bracket within a text is none. Few texts have one: mostly they need not be looked for.
     if _is_deep(told) and _is_deep(_texts.sub(b"", told)):
-        raise msgspec.DecodeError(f"nested over {NESTING_MAX} deep")
+        raise msgspec.DecodeError(f"nested over {NESTING_MAX} deep: too much recursion")
 
 
 def _is_deep(told: bytes) -> bool:
