@@ -31,13 +31,15 @@ LEAVES = (Up.OBSERVATIONS, Up.LEDGER, Up.STATUS)
 WINDOW = 1_000  # deliveries without acknowledgement that we ask the broker for (MQTT 5; before, the broker alone decides)
 LETTERS_MAX = 10_000  # receipts that wait for the broker; above that they are left out, and the boxes send again
 # What brokers take: a larger one would end the connection, over which all boxes are answered, and go again on the next.
-LETTER_BYTES_MAX = 250_000
+LETTER_BYTES_MAX, LETTER_BYTES_MIN = 250_000, 20_000
 PACKET_BYTES = 300  # what MQTT adds to a payload: topic and header
 NEVER_EXPIRES = 0xFFFF_FFFF
 TURN_S = 0.5
 PAUSE_S_FIRST = 0.2
 PAUSE_S_MAX = 15.0
 BYE_S_MAX = 2.0
+# Connections running that the broker took and ended at once: then it is what waits to be sent that it ends them for.
+SHORT_MAX, SHORT_S = 3, 5.0
 # What the client raises on bytes that are no MQTT: something else listens there.
 GARBAGE = (struct.error, ValueError, IndexError, KeyError, TypeError)
 
@@ -182,13 +184,32 @@ class Intake:
             raise
 
     def _receive(self) -> None:
-        pause_s = PAUSE_S_FIRST
+        pause_s, short = PAUSE_S_FIRST, 0
         while not self._stopping.is_set():
+            begun = self._clock.monotonic()
             if self._stay_connected():
                 pause_s = PAUSE_S_FIRST
+                lasted = self._clock.monotonic() - begun >= SHORT_S
+                short = 0 if lasted else short + 1
+                if lasted:
+                    self._letter_bytes_max = LETTER_BYTES_MAX
+            if short >= SHORT_MAX:
+                self._drop_letters()
+                short = 0
             # Jitter, so that ingesters that lost one broker do not all come back at once.
             self._stopping.wait(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 no secret
             pause_s = min(pause_s * 2, PAUSE_S_MAX)
+
+    def _drop_letters(self) -> None:
+        """A client remembers what it has to send, and sends it first on each connection. Boxes ask again for what is dropped.
+
+        So does the broker, with what is not acknowledged yet: from now on a letter is half as large at most.
+        """
+        self._letter_bytes_max = max(LETTER_BYTES_MIN, self._letter_bytes_max // 2)
+        self._counters.add("intake.letters_dropped")
+        self._log.error("letters.dropped", larger_than=self._letter_bytes_max)
+        with self._line:
+            self._client = self._make_client()
 
     def _stay_connected(self) -> bool:
         """One connection from its beginning to its end; whether the broker took it."""
@@ -281,7 +302,7 @@ class Intake:
             )
             return
         served = getattr(properties, "MaximumPacketSize", LETTER_BYTES_MAX)
-        self._letter_bytes_max = min(LETTER_BYTES_MAX, served)
+        self._letter_bytes_max = min(self._letter_bytes_max, served)
         with self._line:
             self._connected = True
         self._counters.add("intake.connections")

@@ -11,7 +11,7 @@ import pytest
 from cloud_ingest import batching
 from cloud_ingest.stores.records.schema import boxes, journal, keys, parked
 from gateway.wire.envelope import WIRE_BYTES_MAX
-from gateway.wire.receipts import Question, encode
+from gateway.wire.receipts import Answer, Question, encode
 from gateway.wire.status import STATUS_BYTES_MAX, Status, encode_status
 from gateway.wire.topics import Up
 from tests.unit.cloud_ingest.intake_scene import PATIENCE_S, Scene, free_port, wait_until
@@ -173,6 +173,22 @@ def test_a_letter_that_no_broker_takes_is_left_out_and_ends_no_connection(
     wait_until(lambda: other.receipted() == [name])
     assert (scene.count("intake.letters_too_large"), box.receipts) == (1, [])
     assert scene.count("intake.connections") == 1
+
+
+def test_a_letter_at_which_the_broker_hangs_up_does_not_keep_it_from_all_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud_ingest.intake.LETTER_BYTES_MAX", 2_000_000)
+    scene.intake()
+    box, other = scene.box(), scene.box("box-2")
+    nonce = "n" * 10
+    huge = Answer(nonce=nonce, agent="box-1", store="s" * 1_200_000, commit=1, epochs=[])
+    monkeypatch.setattr(scene.gate, "answer", lambda *_: huge)
+    box.say(encode(Question(nonce=nonce)), Up.LEDGER)
+    wait_until(lambda: scene.count("intake.connections") >= 2)
+    name = other.say(scene.kit.payload(1, scene.kit.bp(120, 80), agent="box-2"))
+    wait_until(lambda: name in other.receipted())
+    assert box.answers == []
 
 
 def test_a_box_hears_what_is_held_of_it(scene: Scene) -> None:
