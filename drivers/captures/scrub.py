@@ -118,13 +118,15 @@ def _all(capture: Capture, played: Played, stated: Iterable[Secret]) -> list[Sec
     found = dict.fromkeys(stated)
     for facts in played.facts:
         found |= dict.fromkeys(
-            Secret(what, facts[fact]) for fact, what in _CHANNELS.items() if facts.get(fact)
+            Secret(what, facts[fact])
+            for fact, what in _CHANNELS.items()
+            if not too_short(facts.get(fact, ""))
         )
     for event in capture.heard:
         if isinstance(event, Received) and event.channel in _CHANNELS:
             what = _CHANNELS[event.channel]
             texts = [event.data.hex()] if what == SYSTEM_ID else _texts(event.data)
-            found |= dict.fromkeys(Secret(what, text) for text in texts if text)
+            found |= dict.fromkeys(Secret(what, text) for text in texts if not too_short(text))
             if what == SYSTEM_ID and (made_of := _made_of(event.data)):
                 found[Secret(ADDRESS, made_of)] = None
         elif isinstance(event, Opened):
@@ -153,6 +155,11 @@ def _texts(data: bytes) -> list[str]:
         text = data.decode("latin-1")
     parts = [part.strip() for part in _CONTROLS.split(text)]
     return [part for part in parts if not too_short(part)] or parts
+
+
+def _is_short(data: bytes) -> bool:
+    texts = _texts(data)
+    return any(texts) and all(map(too_short, texts))
 
 
 def _substitutes(secrets: Sequence[Secret]) -> Iterator[Mapping[Secret, str]]:
@@ -194,6 +201,11 @@ def _without(event: Heard, substitutes: Mapping[Secret, str], tally: _Tally) -> 
                 tally.found[secret] += sum(secret.text == text for text in facts.values())
             known = {name: f"({name})" for name in facts if name in _OPENED}
             return replace(event, facts={**facts, **known})
+        case Received(_, "serial_number", data) if _is_short(data):
+            # `N/A`, or a number of three digits: taken out here, and looked for nowhere else.
+            tally.found[Secret(SERIAL, "")] += 1
+            blank = plain(Secret(SERIAL, data.decode("latin-1")))
+            return replace(event, data=blank.encode("latin-1"))
         case Received(_, channel, data) if what := _READ_OF_PERSONS.get(channel):
             tally.found[Secret(what, "")] += 1
             return replace(event, data=bytes(len(data)))

@@ -174,3 +174,18 @@ def test_each_spelling_has_its_own_of_any_substitute(text: str) -> None:
 def test_what_is_no_text_is_refused_with_a_sentence() -> None:
     with pytest.raises(ScrubError, match="stands nowhere in it"):
         scrub(cuff("00417899", b""), [Secret("serial number", "\udcff\udcff")])
+
+
+@pytest.mark.parametrize(("stands", "left"), [(b"N/A\0", b"X/X\0"), (b"042", b"000"), (b"0", b"0")])
+def test_a_device_whose_serial_number_is_too_short_to_be_one_can_be_scrubbed(
+    stands: bytes, left: bytes
+) -> None:
+    bound = cuff(stands, b"\x07042 N/A")
+
+    with pytest.raises(ScrubError, match="--no-serial"):
+        scrub(bound, [])
+    clean = scrub(bound, [], has_serial=False)
+
+    told = next(e.data for e in clean.capture.heard if isinstance(e, Received) and e.at == 0.5)
+    assert told == left
+    assert clean.removed["serial number"] == 1
