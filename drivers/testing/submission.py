@@ -28,6 +28,10 @@ SUFFIXES = frozenset({".py", ".toml", ".jsonl", ".md"})
 FILES_MAX = 500
 BUNDLE_BYTES_MAX = 50_000_000
 RECORDED = "recorded"
+SCAFFOLDED = (
+    "This one is invented, and is what you replace",
+    "an invented protocol, to be replaced",
+)
 _EPOCH = (
     1980,
     1,
@@ -101,6 +105,14 @@ def gather(driver: str) -> Submission:
     }
     files[MANIFEST] = json.dumps(manifest, indent=1).encode() + b"\n"
     return Submission(files)
+
+
+def unwritten(submission: Submission) -> Iterator[str]:
+    """What still says what `vitalgate driver new` wrote: of a device that nobody has made."""
+    for name, data in sorted(submission.files.items()):
+        for sentence in SCAFFOLDED:
+            if sentence.encode() in data:
+                yield f"{name} still says what `vitalgate driver new` wrote, “{sentence}”: write where your facts are from"
 
 
 def sources(driver: str, point: EntryPoint) -> Mapping[str, bytes]:

@@ -20,6 +20,7 @@ from drivers.testing.submission import (
     packed,
     sources,
     unpacked,
+    unwritten,
 )
 from gateway.runtime.errors import ConfigError
 from gateway.runtime.plugins import found
@@ -60,6 +61,8 @@ def submit(
         ) from error
     for name in sorted(made.files):
         typer.echo(name)
+    for line in unwritten(made):
+        typer.echo(line)
     typer.echo(f"{place}: {driver} {made.manifest['version']}, tier {made.manifest['tier']}")
 
 
@@ -69,6 +72,8 @@ def _verify(path: Path) -> None:
     for line in found_:
         typer.echo(line)
     if not found_:
+        for line in unwritten(told):
+            typer.echo(line)
         manifest = told.manifest
         typer.echo(
             f"{manifest['driver']} {manifest['version']}: {len(told.files)} files as hashed, sources as installed, "

@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from drivers import cli
+from drivers.scaffold.names import names
+from drivers.scaffold.writing import Shape, files
 from drivers.testing.subjects import SUBJECTS
 from drivers.testing.submission import (
     BUNDLE_BYTES_MAX,
@@ -20,6 +22,7 @@ from drivers.testing.submission import (
     packed,
     sources,
     unpacked,
+    unwritten,
 )
 from gateway.contract.capture import Capture, digest, dump
 from gateway.contract.session import CONTRACT, Opened, Received
@@ -175,3 +178,16 @@ def test_a_driver_of_ours_makes_a_bundle_that_verifies_here_and_shows_a_false_ti
     lied = RUN.invoke(cli.driver_app, ["submit", "--verify", str(place)])
     assert lied.exit_code == 1
     assert "the tier here is conformant; the bundle says proven" in lied.output
+
+
+@pytest.mark.parametrize("shape", list(Shape))
+def test_what_the_scaffold_wrote_of_an_invented_device_is_told_to_who_submits_it(
+    shape: Shape,
+) -> None:
+    made = files(shape, names("acme.glu", "Acme", "Glu 7", ()), "0.1.0")
+    whole = Submission({name: text.encode() for name, text in made.items()})
+
+    told = list(unwritten(whole))
+
+    assert [line.split()[0].rsplit("/", 1)[-1] for line in told] == ["README.md", "glu-7.toml"]
+    assert list(unwritten(bundle())) == []
