@@ -176,7 +176,7 @@ def _unheard(reader: Reader, place: Place, here: Neighbourhood) -> str:
         for one in here.devices()
         if isinstance(one.found, Tie) and reader.profile.id in one.found.profiles
     ]
-    if tied:
+    if tied and not place.address:
         return f"{', '.join(tied)}: other profiles fit as well as {reader.profile.id}; say with --address which is meant"
     who = place.address or f"a device that {reader.profile.id} fits best"
     return f"{who} was not heard within {FIND_S:g} s: measure, near this machine"

@@ -52,8 +52,13 @@ def spellings(secret: Secret, text: str) -> Iterator[bytes]:
         yield from (_encoded(written, codec) for codec in CODECS)
     runs = [run.span() for run in _DIGITS.finditer(secret.text)]
     start, end = max(runs, key=lambda run: run[1] - run[0], default=(0, 0))
-    if end - start >= NUMBER_DIGITS_MIN or (start, end) == (0, len(text)):
+    if _is_long(secret.text[start:end]) or (start, end) == (0, len(text)):
         yield from _numbers(secret.text[start:end], text[start:end])
+
+
+def _is_long(digits: str) -> bool:
+    """With fewer digits a number is so small that it is found where it is none."""
+    return len(digits.lstrip("0")) >= NUMBER_DIGITS_MIN
 
 
 def _encoded(text: str, codec: str) -> bytes:
@@ -69,8 +74,7 @@ def _numbers(digits: str, text: str) -> Iterator[bytes]:
     odd = len(text) % 2
     for packed in (bytes.fromhex(f"{'0' * odd}{text}"), bytes.fromhex(f"{text}{'f' * odd}")):
         yield from (packed, packed[::-1])
-    # With fewer digits the number is so small that it is found where it is none.
-    if len(text) >= NUMBER_DIGITS_MIN:
+    if _is_long(digits):
         for octets in NUMBER_OCTETS:
             fits = max(int(digits), int(text)).bit_length() <= 8 * octets
             for order in ("little", "big"):

@@ -189,3 +189,8 @@ def test_a_device_whose_serial_number_is_too_short_to_be_one_can_be_scrubbed(
     told = next(e.data for e in clean.capture.heard if isinstance(e, Received) and e.at == 0.5)
     assert told == left
     assert clean.removed["serial number"] == 1
+
+
+def test_a_number_as_small_as_a_measurement_is_not_taken_for_a_serial_number() -> None:
+    info = b"\x07" + (1).to_bytes(8, "little")
+    assert left_of(cuff("SN00000001", info)) == info
