@@ -9,12 +9,22 @@ import pytest
 
 from drivers.gatt.glucose import subject as ble_meter
 from drivers.gatt.weight_scale import subject as scale
+from drivers.testing.between import Between
 from drivers.testing.case import Case
-from drivers.testing.checks_times import ZONE_S
 from drivers.testing.judge import Result, hold
+from drivers.testing.subject import Act, DeviceClock, Specimen
 from drivers.testing.subjects import cases_of
 from drivers.vendor.onetouch_ultra2 import subject as meter
-from gateway.sdk import Command, Driver, Reading, Report, ReportClock, ReportFacts, UnitInfo
+from gateway.sdk import (
+    Command,
+    Driver,
+    Profile,
+    Reading,
+    Report,
+    ReportClock,
+    ReportFacts,
+    UnitInfo,
+)
 from tests.unit.drivers.broken_drivers import Bent
 from tests.unit.drivers.test_kit_catches import Impostor
 
@@ -147,10 +157,6 @@ def test_a_driver_that_dates_or_names_wrongly_beside_its_readings_is_caught(
     assert words in found.why
 
 
-def test_local_time_and_utc_are_two_where_a_clock_may_be_set() -> None:
-    assert ZONE_S
-
-
 def test_numbers_that_are_cut_to_an_octet_are_caught_once_a_full_memory_makes_room() -> None:
     case = case_of("ble_meter", "roche/accu-chek-guide", ComparesOneOctetOfTheNumber)
 
@@ -169,6 +175,24 @@ def test_a_memory_that_the_devices_side_cannot_fill_is_a_failure_and_not_passed_
 
     assert (found.result, found.input) == (Result.FAILED, "a memory that is full")
     assert "the profile says memory = 900; the device's side holds fewer" in found.why
+
+
+def test_a_device_that_is_full_and_measures_no_more_is_no_fault_of_the_drivers() -> None:
+    case = case_of("meter", "lifescan/onetouch-ultra2")
+
+    class TakesNoMore(Between):
+        def measure(self, act: Act) -> None:
+            if self.remembered == case.profile.memory:
+                raise ValueError("it is full")
+            super().measure(act)
+
+    class Full(Impostor):
+        def specimen(self, profile: Profile, clock: DeviceClock, manner: str) -> Specimen:
+            return TakesNoMore(super().specimen(profile, clock, manner))
+
+    full = replace(case, subject=Full(case.subject, case.subject.driver))
+
+    assert hold(full, KEYS).result is Result.PASSED
 
 
 def test_what_was_told_and_not_measured_is_shown_in_words() -> None:
