@@ -29,6 +29,8 @@ LIVE, STORED, CONTROL = "live", "stored", "control"
 SUCCESS = b"\x80"  # of the control point
 RECORDS_MAX = 10_000  # in one visit
 
+PACKETS_MAX = 64  # of a live observation are held, for the case that it can't be read
+
 _FINGERPRINT_BYTES = 6
 
 
@@ -114,11 +116,13 @@ class Gathering:
 
     def give_up(self) -> None:
         """No more will come: a live observation without its end can't be read."""
-        self._miss(self._under_way, TornError())
-        self._under_way = []
+        packets, self._under_way = self._under_way, []
+        self._miss(packets, TornError())
 
     def _take_live(self, packet: Received) -> None:
-        come = [*self._under_way, packet]
+        come, self._under_way = self._under_way, []
+        if not come or come[-1].data != packet.data:
+            come = [*come[1 - PACKETS_MAX :], packet]
         try:
             _feed(self._live, packet.data, self._keep_live)
         except TornError as torn:

@@ -216,6 +216,19 @@ def test_an_observation_without_its_end_fails_the_visit_and_its_packets_are_kept
     assert [frame.data for frame in told.error.frames] == [first, second]
 
 
+def test_a_sensor_that_never_ends_an_observation_fills_no_memory() -> None:
+    first, second, *_ = cut(83)
+    empty = [bytes((n % 64 << 2,)) for n in range(2, 500)]
+
+    again = visited(first, *[second] * 100)
+    on = visited(first, second, *empty)
+
+    assert isinstance(again.error, UnreadableError)
+    assert [frame.data for frame in again.error.frames] == [first, second]
+    assert isinstance(on.error, UnreadableError)
+    assert [frame.data for frame in on.error.frames] == empty[-64:]
+
+
 def test_all_packets_of_an_observation_that_can_not_be_read_are_kept_and_no_others() -> None:
     before, after = cut(82), cut(84)
     body = encode(made(150456, SPO2, Measured(1, 544, Decimal(1))))
