@@ -89,9 +89,10 @@ class Sending:
             return
         # Perhaps the broker can't take envelopes of this size, and hangs up instead of saying so: at the first too large.
         suspect = next(filter(self._is_suspect, lost), None)
-        self._cut_to(self._rows_max // 2)
-        if suspect is not None:
+        # Not before that has happened again and again: networks are lost too, and a fresh reading must not wait for it.
+        if suspect is not None and self._rows_max == 1:
             self._set_back.add(suspect.ids, self._clock.monotonic())
+        self._cut_to(self._rows_max // 2)
 
     def due(self) -> float | None:
         """When something is to be sent again (monotonic)."""
