@@ -84,8 +84,8 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
     keys = _keys(case, held["id"])
     since_us = _since(case, keys, held)
     # Not only of this voiding: the story still names what an earlier one left without its second reading.
-    raised = {one.key for one, finding in case.ever.of(rule.id) if _raises(finding)}
-    lost = case.voided | ((raised | before) - {one.key for one, _ in after})
+    supported = _support(case.ever, rule) | _support(case.before, rule)
+    lost = case.voided | (supported - _support(case.after, rule))
     stay = keys - lost
     new = [pair for pair in fresh if pair[0].sitting.now_us >= since_us and pair[0].key not in keys]
     if not stay and not new:
@@ -114,6 +114,14 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
         if support:
             _stand_on(case, rule, held, support, untold)
     return None
+
+
+def _support(history: History, rule: Rule) -> set[str]:
+    """What raises, and what confirms it. Which of two is which, nothing says any more where both were judged in one moment."""
+    raising = [
+        (one.key, *finding.partners) for one, finding in history.of(rule.id) if _raises(finding)
+    ]
+    return {key for keys in raising for key in keys}
 
 
 def _faces(history: History, rule: Rule) -> set[tuple[str, str]]:

@@ -278,6 +278,20 @@ def test_a_reading_that_was_given_to_a_patient_is_voided_there(kit):
     assert (standing(kit), flagged(kit)) == ([], [])
 
 
+def test_a_pair_that_was_given_away_in_one_moment_loses_its_alert_with_either(kit):
+    """In what order two were judged that were given away at one time, nothing says any more."""
+    patient = kit.wearer()
+    good, bad = by(GOOD, kit.bp(185, 121, 6)), by(BAD, kit.bp(186, 121, 3))
+    kit.send(1, good, bad)
+    for seen in (bad, good):
+        kit.records.assign(seen.key, patient, "nurse zhao")
+    (alert,) = kit.rows(alerts)
+    assert alert["condition"] == "BP-CRISIS"
+
+    assert void(kit).ended == (alert["id"],)
+    assert (standing(kit), [about for *_, about in waiting(kit)]) == ([], [good.key])
+
+
 def test_points_go_and_no_rebuild_brings_them_back(kit, tmp_path):
     kit.wearer(kit.cuff)
     kit.send(1, by(BAD, kit.bp(160, 90, 6)), by(GOOD, kit.bp(120, 80, 6)))
