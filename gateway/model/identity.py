@@ -46,10 +46,8 @@ def content_hash(kind: str, parts: Mapping[str, Part]) -> str:
     told = [kind]
     for name in sorted(parts):
         part = parts[name]
-        value, unit = (
-            (part.original.value, part.original.unit) if part.original else (part.value, part.unit)
-        )
-        told.append(f"{name}={part.beyond or ''}{'' if part.beyond else value} {unit}")
+        shown = part.original or part
+        told.append(f"{name}={part.beyond or shown.value} {shown.unit}")
     return hashlib.blake2b(_octets("\x1f".join(told)), digest_size=STAMP_BYTES).hexdigest()
 
 

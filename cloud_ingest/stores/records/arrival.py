@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from cloud_ingest.rules.judge import micros
 from cloud_ingest.stores.records.types import Delivery
-from gateway.model.kinds import KINDS, Kind
-from gateway.model.observation import Observation, Part
+from gateway.model.kinds import KINDS
+from gateway.model.observation import Observation
 from gateway.wire.envelope import (
     WIRE_BYTES_MAX,
     Envelope,
@@ -124,16 +124,12 @@ def _misfit(seen: Observation) -> str | None:
     kind = KINDS.get(seen.kind)
     if kind is None:
         return _misspelt("kind", seen.kind, KINDS)
-    told = (_misfit_part(kind, name, part) for name, part in seen.parts.items())
-    return next(filter(None, told), None)
-
-
-def _misfit_part(kind: Kind, name: str, part: Part) -> str | None:
-    stored = kind.parts.get(name)
-    if stored is None:
-        return _misspelt("part", name, kind.parts)
-    if part.unit != stored:
-        return f"part {name!r} is in {part.unit!r}; {kind.name} is stored in {stored!r}"
+    for name, part in seen.parts.items():
+        stored = kind.parts.get(name)
+        if stored is not None and part.unit != stored:
+            return f"part {name!r} is in {part.unit!r}; {seen.kind} is stored in {stored!r}"
+        if stored is None and (why := _misspelt("part", name, kind.parts)):
+            return why
     return None
 
 
