@@ -7,9 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from device_profiles.identify import Match, Tie, identify
-from device_profiles.loader import ID_CHARS_MAX, Entry, files, load_file, profile_id
+from device_profiles.loader import Entry, files, load_file, profile_id
 from device_profiles.shelves import OURS, Shelf, offers, shelf
 from device_profiles.sighted import Sighted, recorded
+from gateway.model.observation import WORD_CHARS_MAX
 from gateway.runtime.errors import ConfigError
 from gateway.runtime.plugins import DRIVERS, found
 
@@ -110,12 +111,12 @@ def _form(entry: Entry) -> Iterator[Finding]:
             f"{lines} lines; {LINES_MAX} fit",
             "What doesn't fit belongs in a driver",
         )
-    if not _ID.fullmatch(name) or len(name) > ID_CHARS_MAX:
+    if not _ID.fullmatch(name) or len(name) > WORD_CHARS_MAX:
         yield Finding(
             Code.BAD_PLACE,
             where,
             f"its place makes the id {name!r}, of {len(name)} characters",
-            f"Name folder and file in lower case, as in aandd/ua-651ble.toml, {ID_CHARS_MAX} characters at most",
+            f"Name folder and file in lower case, as in aandd/ua-651ble.toml, {WORD_CHARS_MAX} characters at most",
         )
     drivers = found(DRIVERS)
     if entry.profile.driver not in drivers:

@@ -22,13 +22,13 @@ from gateway.contract.profile import (
     ServiceData,
     StreamRule,
 )
+from gateway.model.observation import WORD_CHARS_MAX
 from gateway.runtime.errors import ConfigError
 from gateway.runtime.plugins import distribution
 
 MODELS = OURS.models
 FILE_BYTES_MAX = 20_000
 FILES_MAX = 10_000
-ID_CHARS_MAX = 80  # what an observation has room for
 
 _carried = re.compile(r"[A-Za-z0-9_.+-]+/[A-Za-z0-9_.+-]+").fullmatch
 
@@ -103,12 +103,12 @@ def installed() -> Catalogue:
 def _refuse_uncarried(path: Path) -> None:
     """Each reading names its profile: one that no envelope carries would have them all parked by the cloud."""
     name = profile_id(path)
-    if len(name) > ID_CHARS_MAX or not _carried(name):
+    if len(name) > WORD_CHARS_MAX or not _carried(name):
         raise ConfigError(
             str(path),
             "(its place)",
             f"makes the id {name!r}, of {len(name)} characters",
-            f"folder and file in a to z, 0 to 9 and -, {ID_CHARS_MAX} characters at most, as aandd/ua-651ble.toml",
+            f"folder and file in a to z, 0 to 9 and -, {WORD_CHARS_MAX} characters at most, as aandd/ua-651ble.toml",
         )
 
 

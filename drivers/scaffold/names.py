@@ -6,11 +6,11 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from gateway.model.observation import WORD_CHARS_MAX
 from gateway.runtime.errors import ConfigError
 
 WHERE = "vitalgate driver new"
 RESERVED = frozenset({"gateway", "drivers", "device_profiles", "edge", "cloud_ingest", "tests"})
-PROFILE_CHARS_MAX = 80  # what an observation has room for
 _ID = re.compile(r"[a-z][a-z0-9_]{0,30}(\.[a-z][a-z0-9_]{0,30})+")
 # They stand in Python, TOML, JSON and globs: no sign that means something there.
 _TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .+&-]{0,59}")
@@ -80,9 +80,9 @@ def names(driver: str, maker: str, model: str, taken: Collection[str]) -> Names:
     if made.profile in taken:
         why = f"the profile {made.profile!r} is installed already"
         raise ConfigError(WHERE, "--model", why, "another one: no box starts with both")
-    if len(made.profile) > PROFILE_CHARS_MAX:
+    if len(made.profile) > WORD_CHARS_MAX:
         why = f"the profile {made.profile!r} has {len(made.profile)} characters"
-        raise ConfigError(WHERE, "--model", why, f"{PROFILE_CHARS_MAX} at most, with the maker's")
+        raise ConfigError(WHERE, "--model", why, f"{WORD_CHARS_MAX} at most, with the maker's")
     if keyword.iskeyword(made.package) or made.package in sys.stdlib_module_names | RESERVED:
         raise ConfigError(WHERE, "ID", f"{made.package!r} is taken", "another one")
     return made

@@ -16,6 +16,7 @@ SPAN_S_MAX = 4e9  # about 127 years: an interval wider than that is told as unbo
 OFFSET_S_MAX = 4e11  # a device's clock may show any year from 1582 to 9999
 PARTS_MAX = 32
 MARKS_MAX = 64
+WORD_CHARS_MAX = 80  # kinds, parts, marks, and ids of drivers and profiles
 RAW_HEX_MAX = 16_384
 SEEN_BEFORE_MAX = 4_096  # strings, or sets of names, that are known to be well formed or not
 
@@ -49,7 +50,7 @@ DeviceId = Annotated[str, _string(_DEVICE, 20, 20)]
 ContentHash = Annotated[str, _string(_CONTENT, 32, 32)]
 Utc = Annotated[str, _string(_UTC_PUBLISHED, 24, 24)]
 Number = Annotated[str, _string(_NUMBER, 1, 46)]
-Word = Annotated[str, _string(_WORD, 1, 80)]
+Word = Annotated[str, _string(_WORD, 1, WORD_CHARS_MAX)]
 Text = Annotated[str, _string(_TEXT, 0, 200)]
 Hex = Annotated[str, _string(_HEX, 0, RAW_HEX_MAX)]
 Span = Annotated[float, Meta(ge=0, le=SPAN_S_MAX)]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from device_profiles.lint import Code, lint
-from device_profiles.loader import ID_CHARS_MAX, MODELS, installed, load_profiles
+from device_profiles.loader import MODELS, installed, load_profiles
+from gateway.model.observation import WORD_CHARS_MAX
 from gateway.runtime.errors import ConfigError
 
 GOOD = (MODELS / "aandd" / "ua-651ble.toml").read_text()
@@ -139,7 +140,7 @@ def test_one_whose_name_no_envelope_carries_is_told_and_costs_no_other(
 
 
 def test_the_longest_name_that_an_observation_has_room_for_is_taken(site: Path) -> None:
-    place = f"acme/{'x' * (ID_CHARS_MAX - 5)}"
+    place = f"acme/{'x' * (WORD_CHARS_MAX - 5)}"
     offer(site, "acme", "acme_longest", place)
 
     assert place in installed().entries

@@ -1,7 +1,6 @@
 """A start that takes long, as the salvage of a large outbox does, asks the service manager for time: who is killed begins anew."""
 
 import asyncio
-import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator
@@ -9,17 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import agent, watchdog
-from edge.settings import load
-from gateway.runtime.clock import SystemClock
-
-SETTINGS = """
-agent = "box-1"
-tenant = "demo"
-data_dir = "{data}"
-[mqtt]
-port = 1
-"""
+from edge import watchdog
+from tests.unit.edge.empty_home import start_and_stop
 
 
 @pytest.fixture
@@ -38,16 +28,7 @@ async def manager(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[socket.socke
 async def test_time_is_asked_for_while_the_outbox_is_opened_and_no_longer(
     manager: socket.socket, tmp_path: Path
 ) -> None:
-    file = tmp_path / "box.toml"
-    file.write_text(SETTINGS.format(data=tmp_path / "data"))
-    stop = asyncio.Event()
-    stop.set()
-
-    before = os.umask(0o077)  # the agent sets it, for good
-    try:
-        await agent.run(load(file), file, SystemClock(), stop)
-    finally:
-        os.umask(before)
+    await start_and_stop(tmp_path)
 
     assert manager.recv(100) == watchdog.STARTING
     assert manager.recv(100) == watchdog.READY
