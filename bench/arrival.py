@@ -75,7 +75,7 @@ class Scene:
         self.broker = one.name
         running.start("broker", one.command)
         running.until("the broker", lambda: listens(port), READY_S)
-        house.write_cloud(port, free_port())
+        house.write_cloud(port)
         log = running.vitalgate("ingest", "ingest", "run", "--settings", str(house.cloud))
         running.until("the ingester", lambda: "broker.connected" in log.read_text(), READY_S)
         words = (

@@ -42,7 +42,7 @@ class Site:
         self.house.write_edge(self.port, radio(self.house.ward), devices(self.house.ward))
         running.vitalgate("edge", "edge", "run", "--settings", str(self.house.edge))
         running.until("every serial number", lambda: len(self.ids()) == CUFFS, ENROL_S)
-        self.house.write_cloud(self.port, free_port())
+        self.house.write_cloud(self.port)
         self.wearers = self._bind(probes)
         log = running.vitalgate("ingest", "ingest", "run", "--settings", str(self.house.cloud))
         running.until("the console", lambda: "/enter/" in log.read_text(), READY_S)

@@ -108,7 +108,7 @@ class Scene:
 
     @contextmanager
     def _start_ours(self, house: House, port: int, running: Processes) -> Generator[Stores]:
-        house.write_cloud(port, free_port())
+        house.write_cloud(port)
         text = house.cloud.read_text()
         assert EMBEDDED in text
         house.cloud.write_text(text.replace(EMBEDDED, self.influx.settings()))

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from rich.console import Console as Terminal
 from demo import broker
 from demo.console import Console
 from demo.house import AGENT, TENANT, ZONE, House
-from demo.judge import device_ids, enter, judged, tell
+from demo.judge import LINK, device_ids, enter, judged, link, tell, told_link
 from demo.people import bind_everybody
 from demo.processes import DemoError, Processes, free_port
 from demo.radio import AUTO, BLUEZ, HCI_TCP, choose
@@ -27,7 +26,6 @@ ENROL_S = 120.0
 SETTLE_S = 90.0
 LOOK_EVERY_S = 1.0
 # What it prints and what it logs go to one file, where a line may begin before the other's has ended.
-LINK = re.compile(r"http://[^/\s]+/enter/[0-9a-f]{64}")
 
 
 def options() -> argparse.Namespace:
@@ -148,7 +146,7 @@ class Demo:
 
     def enrol_patients(self) -> None:
         """One invented person for each device."""
-        self.house.write_cloud(self.port, free_port())
+        self.house.write_cloud(self.port)
         for name, serial in bind_everybody(self.house):
             self.terminal.print(f"patient   {name} wears {serial}")
 
@@ -156,13 +154,13 @@ class Demo:
         """The ingester, which serves the console."""
         log = self.running.vitalgate("ingest", "ingest", "run", "--settings", str(self.house.cloud))
         self.running.until("the console", lambda: LINK.search(log.read_text()), READY_S)
-        first = LINK.findall(log.read_text())[0]
+        first = told_link(log)
         # A link that the terminal's width cuts in two can't be followed.
         self.terminal.print(
             f"console   {first}   (opens once; `vitalgate ingest link` makes another)",
             soft_wrap=True,
         )
-        return enter(self.house, self.running)
+        return enter(self.running, lambda: link(self.house))
 
     def watch(self, console: Console, screen: Screen) -> None:
         """Show what happens until it is time to end: for ever without --seconds."""

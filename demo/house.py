@@ -48,7 +48,7 @@ kind = "embedded"
 
 [console]
 host = "127.0.0.1"
-port = {console}
+port = 0  # any free one: what was free once is anybody's when a kept folder is judged
 """
 
 
@@ -107,8 +107,8 @@ class House:
                 text += f"every_s = {SERIAL_EVERY_S}\n"
         self.edge.write_text(text)
 
-    def write_cloud(self, port: int, console: int) -> None:
-        """Settings of the ingester."""
+    def write_cloud(self, port: int) -> None:
+        """Settings of the ingester: which broker."""
         self.cloud.write_text(
             CLOUD_SETTINGS.format(
                 tenant=TENANT,
@@ -116,7 +116,6 @@ class House:
                 port=port,
                 user=CLOUD,
                 file="cloud.password",
-                console=console,
             )
         )
 

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,6 +18,7 @@ from demo.truth import devices, read
 
 SERVE_S = 60.0
 FINDINGS_SHOWN = 50
+LINK = re.compile(r"http://[^/\s]+/enter/[0-9a-f]{64}")
 
 
 def judged(house: House, console: Console, say: Say = processes.say) -> tuple[list[Finding], str]:
@@ -62,13 +65,21 @@ def link(house: House, say: Say = processes.say) -> str:
     return next(word for word in told.split() if word.startswith("http"))
 
 
-def enter(house: House, running: Processes) -> Console:
-    """A session on the console, as soon as it answers. Raises DemoError after SERVE_S."""
+def told_link(log: Path) -> str:
+    """The link that a console printed when it began. Raises DemoError where it has not begun."""
+    links = LINK.findall(log.read_text())
+    if not links:
+        raise DemoError(f"{log}: no link yet")
+    return links[-1]
+
+
+def enter(running: Processes, where: Callable[[], str]) -> Console:
+    """A session on the console whose link is `where()`, as soon as it answers. Raises DemoError after SERVE_S."""
     sessions: list[Console] = []
 
     def answers() -> bool:
         try:
-            sessions.append(Console(link(house)))
+            sessions.append(Console(where()))
         except (DemoError, httpx.HTTPError):
             return False
         return True
@@ -87,8 +98,8 @@ def main() -> int:
         return 2
     try:
         with Processes(house.folder / "logs") as running:
-            running.vitalgate("serve", "ingest", "serve", "--settings", str(house.cloud))
-            console = enter(house, running)
+            log = running.vitalgate("serve", "ingest", "serve", "--settings", str(house.cloud))
+            console = enter(running, lambda: told_link(log))
             found, compared = judged(house, console)
             console.close()
     except (DemoError, httpx.HTTPError, OSError) as failure:

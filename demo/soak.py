@@ -21,7 +21,7 @@ import httpx
 from demo import broker, processes
 from demo.findings import Finding
 from demo.house import AGENT, TENANT, ZONE, House
-from demo.judge import device_ids, enter, judged
+from demo.judge import device_ids, enter, judged, link
 from demo.people import bind_everybody
 from demo.processes import DemoError, Processes, free_port, vitalgate
 from demo.toll import growth, losses
@@ -121,10 +121,10 @@ class Soak:
         self._start("edge", (vitalgate(), "edge", "run", "--settings", str(house.edge)))
         serials = {device.serial for device in devices(house.ward)}
         self.running.until("every serial number", lambda: serials <= self._known(), ENROL_S)
-        house.write_cloud(port, free_port())
+        house.write_cloud(port)
         people = len(list(bind_everybody(house)))
         self._start("ingest", (vitalgate(), "ingest", "run", "--settings", str(house.cloud)))
-        enter(house, self.running).close()
+        enter(self.running, lambda: link(house)).close()
         print(
             f"soak      {self.asked.minutes:g} minutes, seed {self.asked.seed}, {one.name}, {people} devices, "
             f"each measures every {every_s:.1f} s",
@@ -177,7 +177,7 @@ class Soak:
     def _settled(self) -> tuple[list[Finding], str]:
         """What is wrong once the box is empty and only what a cuff forgot is missing; SETTLE_S later, whatever is wrong then."""
         end = time.monotonic() + SETTLE_S
-        console = enter(self.house, self.running)
+        console = enter(self.running, lambda: link(self.house))
         try:
             while True:
                 found, compared = judged(self.house, console)

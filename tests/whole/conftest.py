@@ -85,7 +85,7 @@ class Whole:
 
     def bind_everybody(self) -> None:
         """One patient for each device that the agent has met."""
-        self.house.write_cloud(self.port, free_port())
+        self.house.write_cloud(self.port)
         assert list(people.bind_everybody(self.house, say))
 
     def start_cloud(self) -> None:

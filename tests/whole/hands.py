@@ -10,7 +10,6 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 
-from demo import processes
 from demo.broker import BOX
 from demo.house import AGENT, TENANT, House
 
@@ -131,7 +130,7 @@ class Client:
 def running_cloud(whole, seed_readings: int = 1) -> Client:
     """Broker and ingester; `seed_readings` numbers are taken by good readings."""
     whole.start_broker("iotcore")
-    whole.house.write_cloud(whole.port, processes.free_port())
+    whole.house.write_cloud(whole.port)
     whole.start_cloud()
     client = Client(whole.house, whole.port)
     if seed_readings:

@@ -15,7 +15,6 @@ import paho.mqtt.client as mqtt
 import pytest
 import zstandard
 
-from demo import processes
 from demo.broker import BOX
 from demo.house import TENANT
 
@@ -131,7 +130,7 @@ def digest(numbered: dict[int, str]) -> str:
 @pytest.fixture
 def stranger(whole) -> Iterator[Stranger]:
     whole.start_broker("iotcore")
-    whole.house.write_cloud(whole.port, processes.free_port())
+    whole.house.write_cloud(whole.port)
     whole.start_cloud()
     client = Stranger(whole.port, whole.house.passwords().box)
     yield client

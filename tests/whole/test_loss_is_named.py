@@ -1,13 +1,18 @@
 """Stores that lost or changed one row are found out, by the reading's name: what `make reconcile` is for."""
 
+import contextlib
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+
+from demo.judge import told_link
 
 ROOT = Path(__file__).resolve().parents[2]
 SPOILT = {
@@ -72,6 +77,21 @@ def copied(kept: Path, folder: Path) -> Path:
 @pytest.mark.timeout(300)
 def test_kept_stores_are_judged_clean(kept: Path) -> None:
     done = judge(kept)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow(4)
+@pytest.mark.timeout(300)
+def test_kept_stores_are_judged_while_another_process_has_their_consoles_port(
+    kept: Path, tmp_path: Path
+) -> None:
+    folder = copied(kept, tmp_path / "copy")
+    port = urlsplit(told_link(folder / "logs" / "ingest.log")).port
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # another process may have it already: as good
+            held.enter_context(socket.create_server(("127.0.0.1", port)))
+        done = judge(folder)
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -164,7 +164,7 @@ def test_whose_a_reading_is_follows_from_when_it_was_taken(whole) -> None:
 def cloud_with_a_patient(whole, until: str | None = None) -> tuple[Client, str]:
     """Broker, ingester and a plain client; one patient who wears `DEVICE`."""
     whole.start_broker("iotcore")
-    whole.house.write_cloud(whole.port, processes.free_port())
+    whole.house.write_cloud(whole.port)
     patient = add_patient(whole, people.PEOPLE[0][0])
     bind(whole, patient, "--from", "always", *(("--to", hours_ago(2)) if until else ()))
     whole.start_cloud()
