@@ -9,7 +9,7 @@ from random import Random
 
 from drivers.testing.case import BETWEEN_VISITS_S, Case, Trial, Trials, filled, shown
 from drivers.testing.subject import Specimen
-from drivers.testing.visiting import OPENED_AT
+from drivers.testing.visiting import OPENED_AT, heard_at
 from gateway.contract.session import (
     Command,
     Event,
@@ -146,7 +146,7 @@ class Endless:
         """Let it talk; whether the session has ended."""
         for _ in range(packets):
             told = next(self._talk)
-            self._due.append(replace(told, at=self._now))
+            self._due.append(heard_at(self._now, told))
             while self._due and not self._over:
                 self._step()
             if self._over:
