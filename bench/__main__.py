@@ -1,4 +1,4 @@
-"""`make bench`: `python -m bench [ingest|screen|box|all]`. Prints tables; sets no bar and fails only where the product does."""
+"""`make bench`: `python -m bench [ingest|screen|box|kit|all]`. Prints tables; sets no bar and fails only where the product does."""
 
 import argparse
 import shutil
@@ -10,7 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bench import arrival, fifty, ingest, peer, points, screen, stock
+from bench import arrival, fifty, ingest, kit, peer, points, screen, stock
 from bench.figures import tell_machine
 
 KEYS = 1_000_000
@@ -22,7 +22,7 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", choices=("ingest", "screen", "box", "all"), default="all"
+        "what", nargs="?", choices=("ingest", "screen", "box", "kit", "all"), default="all"
     )
     parser.add_argument("--keys", type=int, default=KEYS, help="readings that are stored already")
     parser.add_argument(
@@ -46,6 +46,8 @@ def main() -> None:
             screen.run(folder / "screen", asked.readings, asked.broker, console)
         if asked.what in {"box", "all"}:
             fifty.run(folder / "box", console)
+        if asked.what in {"kit", "all"}:
+            kit.run(console)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
