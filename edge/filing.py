@@ -80,6 +80,7 @@ class Filing:
         # The visit's stamps are carried on from its start (edge/links/arrival.py), whatever the wall clock does meanwhile.
         self._base = box.clock.base()
         self._reached: datetime | None = None
+        self._began_at = 0.0
         self._read: datetime | None = None
         self.now: Callable[[], float] = lambda: box.clock.now().timestamp()
         self._reopen: Callable[[], Session] | None = None
@@ -90,7 +91,7 @@ class Filing:
     def reached(self, now: Callable[[], float], reopen: Callable[[], Session]) -> None:
         """The link is open. `now`: the clock that its events are stamped with. `reopen`: a fresh session like the visit's."""
         self.now, self._reopen = now, reopen
-        self._reached = self._box.clock.now()
+        self._reached, self._began_at = self._box.clock.now(), now()
 
     async def unit(self, cursor: str | None) -> UnitInfo:
         """Which device the session is to visit, and the time that it may set its clock to. Raises StoreError."""
@@ -225,9 +226,9 @@ class Filing:
         await self._device()
         heard = [one.at for one in ended.history if isinstance(one, Received)]
         if ended.outcome is Outcome.FINISHED and not ended.unheard:
-            await self._clock.told_all(self._reached)
+            await self._clock.told_all(self._began_at)
         elif heard and ended.hung_up_at is not None:
-            await self._clock.hung_up(self._reached, heard[-1], ended.hung_up_at)
+            await self._clock.hung_up(self._began_at, heard[-1], ended.hung_up_at)
 
     async def note_trouble(self, trouble: str | None) -> None:
         """Leave times and trouble with the device that is enrolled here."""

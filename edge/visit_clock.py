@@ -1,7 +1,7 @@
 """One device's clock during one visit: recalls what earlier visits saw of it, keeps what this one sees. Judges no reading."""
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
@@ -33,6 +33,8 @@ LINGER_S_MIN = 0.3
 class VisitClock:
     """Nameless until `meet`, since a device may show its clock before it says who it is.
 
+    All its moments are by the box's clock as it stood when the visit began, carried on by the one that never goes back
+    (edge/links/arrival.py): what the device shows is beside that, and a step in mid-visit is the next visit's to allow for.
     `profile`: the device's as the visit may use it. `box_off_s`: what the box's clock lacks to the cloud's, where that has said it.
     """
 
@@ -46,7 +48,7 @@ class VisitClock:
         cloud: CloudTime | None,
     ) -> None:
         """Of a visit that begins now, to a device of this profile, whose clock runs in `zone`."""
-        self._outbox, self._clock = outbox, clock
+        self._outbox, self._clock, self._base = outbox, clock, clock.base()
         self.profile, self._zone = profile, zone
         self._told = cloud is not None and cloud.told
         self.box_off_s = (cloud.now_off_s() or 0.0) if cloud is not None else 0.0
@@ -88,15 +90,15 @@ class VisitClock:
         arrival = Arrival(heard_at, self._zone, self._box_in_doubt, self.box_off_s)
         return moment_of(reading, self.profile, arrival, self._pair, self._before)
 
-    async def told_all(self, began: datetime) -> None:
+    async def told_all(self, began_at: float) -> None:
         """The device has told all that it held when the visit began. Raises StoreError."""
-        await self._keep(emptied(self._now(), began.astimezone(UTC).timestamp()))
+        await self._keep(emptied(self._now(), began_at))
 
-    async def hung_up(self, began: datetime, told_at: float, ended_at: float) -> None:
+    async def hung_up(self, began_at: float, told_at: float, ended_at: float) -> None:
         """The device ended the visit some time after its last frame: it may have told all. Raises StoreError."""
         if ended_at - told_at < LINGER_S_MIN:
             return
-        hang_up = HangUp(began.astimezone(UTC).timestamp(), ended_at)
+        hang_up = HangUp(began_at, ended_at)
         await self._keep(replace(self._now(), hang_up=hang_up))
 
     def zone_offset_s(self) -> int:
@@ -107,7 +109,8 @@ class VisitClock:
 
     async def _recall(self, device: str) -> tuple[ClockMemory, bool]:
         memory = decode(await self._outbox.clock_memory(device))
-        return met(memory, self._clock.now().timestamp(), self._clock.base())
+        stepped_s = self._clock.base().anchor_s - self._base.anchor_s
+        return met(memory, self._clock.now().timestamp() - stepped_s, self._base)
 
     def _now(self) -> ClockMemory:
         if self._pair is None:

@@ -127,10 +127,13 @@ class Home:
         self.clock.step(-seconds)
         self.box = replace(self.box, cloud_time=CloudTime(self.clock, self.box.counters))
 
-    async def visit(self, unit: Unit | None = None) -> Visited:
-        """`unit`: that of the visits before, where what it remembers counts."""
+    async def visit(
+        self, unit: Unit | None = None, meanwhile: Callable[[], None] = lambda: None
+    ) -> Visited:
+        """`unit`: that of the visits before, where what it remembers counts. `meanwhile`: what happens as the link is opened."""
 
         async def open_link(now: Callable[[], float]) -> Link:
+            meanwhile()
             self.cuff.link = MemoryLink(self.cuff, now)
             return self.cuff.link
 
@@ -143,7 +146,10 @@ class Home:
 
     async def told(self, off_s: float) -> list[datetime]:
         """When the cloud takes the readings to have been measured."""
+        return [from_iso(righted(one, off_s).time.utc) for one in await self.waiting()]
+
+    async def waiting(self) -> list[Observation]:
+        """What the box would send next."""
         batch = await self.outbox.next_batch(100, live=False, skip=frozenset(), bytes_max=10**6)
         rows = batch.rows if batch else ()
-        seen = [msgspec.json.decode(row.body, type=Observation) for row in rows]
-        return [from_iso(righted(one, off_s).time.utc) for one in seen]
+        return [msgspec.json.decode(row.body, type=Observation) for row in rows]

@@ -13,7 +13,7 @@ from drivers.gatt.blood_pressure.sim import CuffClock
 from edge import agent
 from edge.outbox.port import AsyncOutbox
 from edge.settings import EdgeSettings
-from gateway.runtime.clock import ManualClock, iso
+from gateway.runtime.clock import ManualClock, from_iso, iso
 from tests.unit.edge.cuff_home import TRUE, ZONE_S, Home
 
 THREE_DAYS_S = 3 * 86_400.0
@@ -79,6 +79,26 @@ async def test_what_is_measured_after_such_a_visit_is_dated_truly(
 
     (utc,) = await home.told(0.0 if set_right else THREE_DAYS_S)
     assert abs((utc - measured).total_seconds()) < 3
+
+
+@pytest.mark.parametrize("step_s", [THREE_DAYS_S, 30.0, -30.0, -THREE_DAYS_S])
+@pytest.mark.parametrize("later_s", [15.0, 3_600.0])
+async def test_a_step_of_the_box_s_clock_as_the_link_is_opened_misdates_nothing_later(
+    home: Home, step_s: float, later_s: float
+) -> None:
+    home.cuff.clock = CuffClock(timedelta(seconds=110))
+    home.clock.step(-step_s)
+    await home.visit(meanwhile=lambda: home.clock.step(step_s))
+    home.pass_s(later_s)
+    measured = home.cuff.measure()
+    home.pass_s(later_s)
+
+    assert (await home.visit()).readings == 1
+
+    (one,) = await home.waiting()
+    assert abs((from_iso(one.time.utc) - measured).total_seconds()) < 3
+    assert one.time.early_s is not None
+    assert one.time.early_s + one.time.late_s < 10
 
 
 async def test_a_box_that_booted_into_the_past_leaves_a_cuff_s_clock_alone(home: Home) -> None:
