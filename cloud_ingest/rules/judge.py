@@ -155,10 +155,13 @@ class _Sight(msgspec.Struct, frozen=True, gc=False):
         ahead = self.at_us - self.now_us > live_us
         if not pushed and (ahead or not self.seen.time.known):
             return False
-        if pushed and self.seen.time.box_in_doubt:
-            # Its age is not known, and it was told right after measuring: rather a page too many.
-            return True
-        return self.now_us - self.at_us <= live_us
+        # Its age is not known, and it was told right after measuring: rather a page too many.
+        return self.of_unknown_age or self.now_us - self.at_us <= live_us
+
+    @property
+    def of_unknown_age(self) -> bool:
+        """Whether its box doubts its own clock, and the device told of it by itself."""
+        return self.seen.source is Source.PUSHED and self.seen.time.box_in_doubt
 
     @property
     def doubted(self) -> bool:
@@ -254,7 +257,7 @@ def _confirmed(rule: Rule, sight: _Sight, mine: Cause, partners: Sequence[Crossi
     # The later measurement completes the condition, also where it came first.
     last = Cause(newest.key, newest.at_us, newest.shown) if newest.at_us > mine.at_us else mine
     live_from_us = sight.now_us - sight.thresholds.live_for_s[rule.severity] * SECOND_US
-    pages = live or any(other.live and other.at_us >= live_from_us for other in partners)
+    pages = live or any(other.live and other.fresh_from() >= live_from_us for other in partners)
     keys = tuple(other.key for other in partners)
     return Finding(rule, mine.shown, live, True, last, pages, keys)
 
@@ -279,7 +282,10 @@ def _remember(
     crossings = state.crossings
     for finding in findings:
         if finding.rule.confirm is not None and sight.dated:
-            entry = Crossing(finding.rule.id, recent.key, recent.at_us, finding.shown, finding.live)
+            told_us = sight.now_us if sight.of_unknown_age else None
+            entry = Crossing(
+                finding.rule.id, recent.key, recent.at_us, finding.shown, finding.live, told_us
+            )
             crossings = crossed(crossings, entry)
     return SubjectState(
         state.v, state.second, state.slots, state.recent.joined_by(recent), crossings

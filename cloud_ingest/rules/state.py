@@ -15,13 +15,21 @@ SLOTS_MAX = 1_000_000  # microseconds in the second that the slots share
 
 
 class Crossing(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A reading beyond a rule's limit, whose measurement time is good enough to confirm another."""
+    """A reading beyond a rule's limit, whose measurement time is good enough to confirm another.
+
+    `told_us`: when it was told, where it pages by that, since nobody knows its age; else None.
+    """
 
     rule: str
     key: str
     at_us: int
     shown: str
     live: bool
+    told_us: int | None = None
+
+    def fresh_from(self) -> int:
+        """From when on its age counts."""
+        return self.at_us if self.told_us is None else self.told_us
 
 
 class SubjectState(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

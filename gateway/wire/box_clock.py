@@ -38,6 +38,7 @@ def _righted(time: Moment, off_s: float) -> Moment:
         early_s=None if early_s is None or early_s > SPAN_S_MAX else early_s,
         late_s=min(time.late_s + CLOCK_UNSURE_S, SPAN_S_MAX),
         offset_s=offset_s if offset_s is None or abs(offset_s) <= OFFSET_S_MAX else None,
+        box_in_doubt=False,  # how wrong it was is known now
         box_off_s=off_s,
     )
 

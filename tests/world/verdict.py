@@ -232,8 +232,12 @@ def _pressure(
         if GAP_US <= abs(_at_us(one) - _at_us(other)) <= WITHIN_US
     ]
     alerts = raised.get((patient, "BP-CRISIS"), [])
-    # The later of a pair to come may itself be stale, and the earlier one still live: then either is right.
-    certain = any(_is_live(other) for _, other in pairs)
+    # The later of a pair to come may itself be stale, and the earlier one still live: then either is right, unless that one
+    # was live because nobody knows its age.
+    certain = any(
+        _is_live(other) or (_is_ageless(one) and other.received_us - one.received_us <= LIVE_FOR_US)
+        for one, other in pairs
+    )
     possible = any(
         _is_live(one) and other.received_us - _at_us(one) <= LIVE_FOR_US for one, other in pairs
     )
@@ -274,11 +278,15 @@ def _at_us(filed: Filed) -> int:
 
 def _is_live(filed: Filed) -> bool:
     seen = filed.observation
-    if seen.source == "pushed" and seen.time.box_in_doubt:
+    if _is_ageless(filed):
         return True
     if not seen.time.known and seen.source != "pushed":
         return False
     return filed.received_us - _at_us(filed) <= LIVE_FOR_US
+
+
+def _is_ageless(filed: Filed) -> bool:
+    return filed.observation.source == "pushed" and filed.observation.time.box_in_doubt
 
 
 def _pages_where_fresh(world: "World", one: Measurement, filed: Filed) -> None:
