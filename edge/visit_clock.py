@@ -64,8 +64,8 @@ class VisitClock:
         """
         if self._told or enrolled is None or not self.profile.clock.settable:
             return
-        memory, back = await self._recall(enrolled)
-        if back or is_behind(memory):
+        _, doubted = await self._recall(enrolled)
+        if doubted:
             self.profile = dataclasses.replace(
                 self.profile, clock=dataclasses.replace(self.profile.clock, settable=False)
             )
@@ -110,7 +110,8 @@ class VisitClock:
     async def _recall(self, device: str) -> tuple[ClockMemory, bool]:
         memory = decode(await self._outbox.clock_memory(device))
         stepped_s = self._clock.base().anchor_s - self._base.anchor_s
-        return met(memory, self._clock.now().timestamp() - stepped_s, self._base)
+        here, back = met(memory, self._clock.now().timestamp() - stepped_s, self._base)
+        return here, back or is_behind(here)
 
     def _now(self) -> ClockMemory:
         if self._pair is None:

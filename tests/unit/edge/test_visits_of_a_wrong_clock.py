@@ -114,6 +114,19 @@ async def test_a_box_that_booted_into_the_past_leaves_a_cuff_s_clock_alone(home:
     assert not (await home.memory()).stretches[-1].written
 
 
+async def test_all_that_such_a_box_reads_is_told_with_its_doubt_until_it_is_caught_up(
+    home: Home,
+) -> None:
+    await home.visit()
+    home.boot_behind(THREE_DAYS_S)
+    for _ in range(3):
+        home.pass_s(60)
+        home.cuff.measure()
+        await home.visit()
+
+    assert [one.time.box_in_doubt for one in await home.waiting()] == [True, True, True]
+
+
 async def test_once_the_cloud_has_said_the_time_it_is_set_again(home: Home) -> None:
     await home.visit()
     home.cuff.clock = CuffClock(timedelta(hours=2))
