@@ -157,6 +157,11 @@ def _resolve(
         apart_s = (way.utc - best.utc).total_seconds()
         early_s = max(early_s, way.early_s - apart_s)
         late_s = max(late_s, way.late_s + apart_s)
+    if best.off_s > 0:
+        # It was stored by a clock that no visit saw, such as one that was set twice: at any time since the device had told all.
+        late_s = max(late_s, (arrival.at - best.utc).total_seconds())
+        if memory.emptied_s is not None:
+            early_s = max(early_s, best.utc.timestamp() - memory.emptied_s + BOX_STEP_S)
     return _Resolved(best.utc, early_s, late_s, best.method)
 
 
