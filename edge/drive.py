@@ -96,8 +96,8 @@ class Host(Protocol):
 class Ended:
     """How a visit went. `history` and `unread` (frames that arrived too late for the session) serve `edge.salvage`.
 
-    `error`: what broke it off. `hung_up_at`: when the device ended the link, as far as is known, by itself. `unheard`: the
-    session had ended, and the device did not get its last command.
+    `error`: what broke it off. `hung_up_at`: when the device ended the link, as far as is known, by itself. `told_all`: the
+    session says that the device has told all that it had, and the device got its last command.
     """
 
     outcome: Outcome
@@ -107,7 +107,7 @@ class Ended:
     history: tuple[Happening, ...] = ()
     unread: tuple[Received, ...] = ()
     hung_up_at: float | None = None
-    unheard: bool = False
+    told_all: bool = False
 
 
 async def drive(
@@ -333,14 +333,14 @@ class _Shell:
                 await self._host.show_clock(at, shown)
             case Facts(facts):
                 await self._host.check(facts)
-            case Over(ending, error):
+            case Over(ending, error, told_all):
                 error = self._fault() if ending is Ending.CLOSED else error
                 self._end = replace(
                     self._end,
                     outcome=Outcome[ending.name],
                     why="" if error is None else said(error),
                     error=error,
-                    unheard=ending is Ending.FINISHED and self._lost is not None,
+                    told_all=told_all and self._lost is None,
                 )
             case _:
                 assert_never(effect)

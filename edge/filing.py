@@ -219,13 +219,14 @@ class Filing:
     async def note_emptied(self, ended: Ended) -> None:
         """After a visit that went well: what this device tells from now on was measured since it began. Raises StoreError.
 
-        Unless its last command did not reach the device: that may have been to erase what it told, and all is told again.
+        Unless it was left while it told; or its last command did not reach it: that may have been to erase what it told, and
+        all is told again.
         """
         if self._enrolled is None or self._reached is None or self.lost:
             return
         await self._device()
         heard = [one.at for one in ended.history if isinstance(one, Received)]
-        if ended.outcome is Outcome.FINISHED and not ended.unheard:
+        if ended.told_all:
             await self._clock.told_all(self._began_at)
         elif heard and ended.hung_up_at is not None:
             await self._clock.hung_up(self._began_at, heard[-1], ended.hung_up_at)

@@ -54,8 +54,8 @@ def taken(command: Command) -> Command:
             _is("Write.data", data, bytes)
         case Subscribe(channel) | Read(channel):
             _is(f"{type(command).__name__}.channel", channel, str)
-        case Finish():
-            pass
+        case Finish(told_all):
+            _is("Finish.told_all", told_all, bool, flag=True)
         case _:
             raise TypeError(f"a session yielded a {type(command).__name__}, which is no command")
     return command

@@ -51,6 +51,7 @@ class Played:
     )
     cursor: str | None = None
     ending: Ending | None = None
+    told_all: bool = False
     error: Exception | None = None
 
     @property
@@ -104,8 +105,9 @@ class _Host:
                 self.played.clocks.append(effect)
             case Facts(facts):
                 self.played.facts.append(facts)
-            case Over(ending, error):
+            case Over(ending, error, told_all):
                 self.played.ending, self.played.error = ending, error
+                self.played.told_all = told_all
 
     def _ask_peer(self, command: Subscribe | Write | Read) -> None:
         for answer in self._peer.hear(command) if self._peer is not None else ():

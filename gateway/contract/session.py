@@ -158,7 +158,13 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The visit is over."""
+    """The visit is over. `told_all`: the device has told all that it held when the visit began.
+
+    Unless a session says no, what the device tells later is taken to have been measured since then. One that leaves a device
+    which tells without end says no.
+    """
+
+    told_all: bool = True
 
 
 Command = Subscribe | Write | Read | SetTimer | Report | ReportClock | ReportFacts | Flush | Finish

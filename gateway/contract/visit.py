@@ -112,10 +112,11 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """Nothing more will happen. `error` says what the device or the driver did wrong."""
+    """Nothing more will happen. `error` says what the device or the driver did wrong; `told_all` is as in `Finish`."""
 
     ending: Ending
     error: Exception | None = None
+    told_all: bool = False
 
 
 Effect = Perform | Wake | Persist | Clock | Facts | Over
@@ -205,8 +206,8 @@ class Visit:
                 yield Facts(dict(facts))
             case Subscribe() | Write() | Read():
                 yield Perform(command)
-            case Finish():
-                yield from self._end(Ending.FINISHED)
+            case Finish(told_all):
+                yield from self._end(Ending.FINISHED, told_all=told_all)
             case _:
                 assert_never(command)
 
@@ -221,12 +222,14 @@ class Visit:
         self._names[self._token] = timer
         return Wake(self._token, after_s)
 
-    def _end(self, ending: Ending, error: Exception | None = None) -> Iterator[Effect]:
+    def _end(
+        self, ending: Ending, error: Exception | None = None, *, told_all: bool = False
+    ) -> Iterator[Effect]:
         # A link that closed, a fault or a deadline leaves the cursor where it was: what was told is kept, no more.
         self.over = True
         if self._pending:
             yield self._persist(None, answer=False)
-        yield Over(ending, error)
+        yield Over(ending, error, told_all)
 
 
 def _counted(told: int) -> int:

@@ -11,6 +11,7 @@ from drivers.gatt.thermometer.codec import decode_interval, decode_site, reading
 from gateway.sdk import (
     Command,
     Event,
+    Finish,
     Flow,
     FlowDriver,
     Flush,
@@ -53,7 +54,7 @@ class _Thermometer:
         self._unreadable = Unreadable()
         self._site: int | None = None
         self._keeps_time = self._clock_refused = False
-        self._subscribed = False
+        self._subscribed = self._told_all = False
         self._burst_at: float | None = None
         """When the last indication came, or the first event behind the subscription to them."""
         self._measuring_since: float | None = None
@@ -61,6 +62,7 @@ class _Thermometer:
     def visit(self) -> Flow:
         with self._unreadable.told_at_the_end():
             yield from self._talk()
+        yield Finish(told_all=self._told_all)
 
     def _talk(self) -> Flow:
         yield SetTimer(_ENOUGH, self._profile.deadline_s - PARTING_S)
@@ -108,6 +110,7 @@ class _Thermometer:
                 case Refused(_, Subscribe(channel), code) if channel == MEASUREMENT:
                     raise PeerError(f"refuses to tell of {channel} (ATT error 0x{code:02X})")
                 case TimerFired(_, timer) if timer in (_QUIET, _ENOUGH):
+                    self._told_all = timer == _QUIET
                     return
                 case _:
                     pass

@@ -15,6 +15,7 @@ from drivers.gatt.weight_scale.joining import PATIENCE_S, USER_CONTEXT, WITHOUT_
 from gateway.sdk import (
     Command,
     Event,
+    Finish,
     Flow,
     FlowDriver,
     Flush,
@@ -61,11 +62,13 @@ class _Scale:
         self._joining = Joining(self._attributed)
         self._deaf = {WEIGHT, COMPOSITION} - unit.profile.channels.keys()
         self._troubles: list[str] = []
+        self._told_all = False
         self._unreadable = Unreadable()
 
     def visit(self) -> Flow:
         with self._unreadable.told_at_the_end():
             yield from self._visit()
+        yield Finish(told_all=self._told_all)
 
     def _visit(self) -> Flow:
         yield SetTimer(_ENOUGH, self._profile.deadline_s - PARTING_S)
@@ -147,6 +150,7 @@ class _Scale:
                 case Received():
                     yield SetTimer(_QUIET, quiet_s)
                 case TimerFired(_, timer) if timer in (_QUIET, _ENOUGH):
+                    self._told_all = timer == _QUIET
                     return
                 case _:
                     pass

@@ -171,7 +171,7 @@ def test_packets_with_a_cut_one_between_them_are_not_put_together() -> None:
 def test_a_scale_that_tells_without_end_is_left_before_the_deadline() -> None:
     told = heard(*((float(n), "weight", WEIGHT) for n in range(1, 400)))
 
-    assert told.ending is Ending.FINISHED
+    assert (told.ending, told.told_all) == (Ending.FINISHED, False)
 
 
 def test_a_scale_of_weight_alone_is_not_asked_for_more() -> None:

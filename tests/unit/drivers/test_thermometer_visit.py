@@ -84,7 +84,7 @@ def test_every_indication_is_a_commit_of_its_own() -> None:
 
     assert [len(commit) for commit in told.commits] == [1, 1]
     assert [str(r.parts["temperature"].number) for r in told.readings] == ["99.1", "98.4"]  # type: ignore[union-attr]
-    assert told.ending is Ending.FINISHED
+    assert (told.ending, told.told_all) == (Ending.FINISHED, True)
 
 
 def test_a_rising_temperature_is_never_a_reading() -> None:
@@ -239,7 +239,7 @@ def test_one_that_measures_without_end_is_left_before_the_deadline() -> None:
 
     told = replay(DRIVER.open(UnitInfo(ANY)), heard, opened=Opened(AT))
 
-    assert told.ending is Ending.FINISHED
+    assert (told.ending, told.told_all) == (Ending.FINISHED, False)
     assert ANY.deadline_s - 2 * PARTING_S < len(told.readings) <= ANY.deadline_s
 
 

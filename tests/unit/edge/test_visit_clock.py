@@ -28,6 +28,7 @@ from edge.window import Windows
 from gateway.contract.authoring import Flow, FlowDriver, listen, wait
 from gateway.contract.profile import ClockRule, IdentityRule, Profile
 from gateway.contract.session import (
+    Finish,
     Link,
     Opened,
     Read,
@@ -253,6 +254,24 @@ async def test_a_visit_whose_last_command_was_lost_does_not_prove_that_all_was_f
     assert (await Unit(house.box, binding).visit(open_link, LASTING)).well
 
     assert (house.on_disk().emptied_s is not None) is emptied
+
+
+def leaving_visit(unit: UnitInfo, opened: Opened) -> Flow:
+    yield from erasing_visit(unit, opened)
+    yield Finish(told_all=False)
+
+
+async def test_a_device_that_was_left_while_it_told_has_not_told_all(house: House) -> None:
+    async def open_link(now: Callable[[], float]) -> Link:
+        meter.link = MemoryLink(meter, now)
+        return meter.link
+
+    meter = Cuff()
+    driver = FlowDriver("acme.cuff", leaving_visit)
+    binding = Binding(PLACE, "ble", house.profile, driver, third_party=False, every_s=60)
+    assert (await Unit(house.box, binding).visit(open_link, LASTING)).well
+
+    assert house.on_disk().emptied_s is None
 
 
 async def test_a_cuff_that_hung_up_a_while_after_its_last_record_has_probably_told_all(

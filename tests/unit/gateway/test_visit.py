@@ -102,7 +102,7 @@ def test_commands_become_effects_in_their_order() -> None:
         Perform(Write("a", b"x", reply=False)),
         Perform(Read("b")),
         Persist((reading(1),), "cursor", answer=True),
-        Over(Ending.FINISHED),
+        Over(Ending.FINISHED, told_all=True),
     ]
 
 
@@ -257,7 +257,7 @@ def test_a_deadline_is_told_as_a_closed_link_and_answered_with_what_was_held_bac
 def test_nothing_happens_after_a_visit_is_over() -> None:
     of = visit(lambda _: [Finish(), Subscribe("a")])
 
-    assert handled(of, OPENED) == [Over(Ending.FINISHED)]
+    assert handled(of, OPENED) == [Over(Ending.FINISHED, told_all=True)]
     for late in (Received(1.0, "a", b""), Persisted(1.0), DeadlinePassed(1.0), Closed(1.0)):
         assert handled(of, late) == []
 
