@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,6 +15,10 @@ from typing import Self
 
 END_S = 10.0
 LOOK_EVERY_S = 0.1
+PORTS = range(
+    20_000, 32_000
+)  # below those that systems give to outgoing connections (Linux: from 32768)
+PORT_TRIES_MAX = 100
 Say = Callable[..., str]  # runs a command of the product, word by word; gives what it printed
 
 
@@ -129,10 +134,16 @@ def say(*arguments: str) -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nothing listens on, and that no outgoing connection is given while its server is restarted.
+
+    Raises DemoError where none of PORT_TRIES_MAX is free.
+    """
+    for _ in range(PORT_TRIES_MAX):
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise DemoError(f"{PORT_TRIES_MAX} ports of {PORTS.start} to {PORTS.stop - 1} are all taken")
 
 
 def private(path: Path, text: str) -> Path:

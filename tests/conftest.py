@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from demo.processes import free_port
+
 SERVICES = Path(__file__).resolve().parent.parent / "deploy" / "services"
 END_S_MAX = 20
 SLOW_S = 20  # what a test takes that says it is slow, and not how slow
@@ -106,12 +108,6 @@ next_connection_delay_ms = 1
     box = "boxes"
     ingester = "{password}"
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class PipBroker:

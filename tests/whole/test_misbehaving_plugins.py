@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from demo.processes import DemoError
+from demo.processes import DemoError, free_port
 from drivers.sim.world.serial_port import VirtualSerialPort
 from drivers.vendor.onetouch_ultra2.sim import Ultra2Peer, record
 from gateway.model.quantity import Quantity
@@ -149,12 +149,10 @@ class Box:
         port.append(self.plug("acme/sugarline", sugarline(port)))
 
     async def start(self, notify: str = "") -> asyncio.subprocess.Process:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            free = probe.getsockname()[1]
         self.settings.write_text(
             f'agent = "box-1"\ntenant = "demo"\ndata_dir = "data"\nzone = "UTC"\n'
-            f"plugins = {json.dumps(self.allowed)}\n[mqtt]\nport = {free}\n" + "".join(self.devices)
+            f"plugins = {json.dumps(self.allowed)}\n[mqtt]\nport = {free_port()}\n"
+            + "".join(self.devices)
         )
         return await self._vitalgate("run", NOTIFY_SOCKET=notify)
 

@@ -1,6 +1,5 @@
 """An intake on a real broker for tests: boxes that send, records behind a gate, intakes that come and go."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,12 +20,6 @@ from gateway.wire.topics import Branch, Down, Up
 
 PATIENCE_S = 15
 BRANCH = Branch("demo", "box-1")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(true: Callable[[], object]) -> None:

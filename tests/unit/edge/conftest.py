@@ -18,6 +18,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from demo.processes import free_port
 from edge.links.arrival import Arrivals
 from gateway.model.identity import ledger_digest
 from gateway.model.observation import Moment, Observation, Part, Source, TimeMethod
@@ -108,19 +109,13 @@ def noon() -> datetime:
     return datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @dataclass
 class RealBroker:
     """rumqttd in a process of its own, in memory; `kill` is kill -9."""
 
     folder: Path
-    v4: int = field(default_factory=_free_port)
-    v5: int = field(default_factory=_free_port)
+    v4: int = field(default_factory=free_port)
+    v5: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:

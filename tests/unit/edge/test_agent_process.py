@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from demo.processes import free_port
 from drivers.gatt.blood_pressure.codec import Measurement, encode_measurement
 from drivers.sim.world.air import Air
 from drivers.sim.world.gatt import CentralLink, DeviceDescription, GattCharacteristic, GattService
@@ -108,12 +108,6 @@ async def end(process: asyncio.subprocess.Process) -> None:
     await process.communicate()
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 async def cuff() -> Cuff:
     return Cuff()
@@ -131,7 +125,7 @@ async def home(tmp_path: Path, cuff: Cuff) -> AsyncIterator[Home]:
         file = tmp_path / "box.toml"
         file.write_text(
             f'agent = "box-1"\ntenant = "demo"\ndata_dir = "data"\nzone = "UTC"\n'
-            f"[mqtt]\nport = {unused_port()}\n"
+            f"[mqtt]\nport = {free_port()}\n"
             f'[radio]\nname = "hci-tcp"\naddress = "{radio}"\n'
             f'[[device]]\nprofile = "generic/blood-pressure"\naddress = "{ADDRESS}"\n'
             f'[[device]]\nprofile = "lifescan/onetouch-ultra2"\nport = "{tmp_path}/absent"\n'
