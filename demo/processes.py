@@ -15,9 +15,8 @@ from typing import Self
 
 END_S = 10.0
 LOOK_EVERY_S = 0.1
-PORTS = range(
-    20_000, 32_000
-)  # below those that systems give to outgoing connections (Linux: from 32768)
+# Below those that systems give to outgoing connections (Linux: from 32768).
+PORTS = range(20_000, 32_000)
 PORT_TRIES_MAX = 100
 Say = Callable[..., str]  # runs a command of the product, word by word; gives what it printed
 

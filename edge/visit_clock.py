@@ -62,7 +62,7 @@ class VisitClock:
 
         `enrolled`: what is expected at the place. Its clock is left as it is, which costs nothing: it is read beside the box's.
         """
-        if self._told or enrolled is None or not self.profile.clock.settable:
+        if enrolled is None or not self.profile.clock.settable:
             return
         _, doubted = await self._recall(enrolled)
         if doubted:
@@ -111,7 +111,7 @@ class VisitClock:
         memory = decode(await self._outbox.clock_memory(device))
         stepped_s = self._clock.base().anchor_s - self._base.anchor_s
         here, back = met(memory, self._clock.now().timestamp() - stepped_s, self._base)
-        return here, back or is_behind(here)
+        return here, (back or is_behind(here)) and not self._told
 
     def _now(self) -> ClockMemory:
         if self._pair is None:
