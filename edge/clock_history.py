@@ -77,7 +77,7 @@ class ClockMemory(msgspec.Struct, frozen=True, omit_defaults=True):
     since then by nobody knows how much, and moments of earlier visits say nothing any more; `back_s`: by at least so much back.
     `wrote`: the visit that was about to set the clock went on to its end. `heedless`: the device once went on as before after
     it was to be set; `deaf`: also after a visit that did set it. The one may be a link that was lost in between. `latest_s`: the latest
-    that the box's clock has shown at a visit, unless it was set back since.
+    that the box's clock has shown at a visit, unless it was set back since; where the cloud had said the time, what that was then.
     """
 
     stretches: tuple[Stretch, ...] = ()

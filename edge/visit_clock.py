@@ -110,8 +110,12 @@ class VisitClock:
     async def _recall(self, device: str) -> tuple[ClockMemory, bool]:
         memory = decode(await self._outbox.clock_memory(device))
         stepped_s = self._clock.base().anchor_s - self._base.anchor_s
-        here, back = met(memory, self._clock.now().timestamp() - stepped_s, self._base)
-        return here, (back or is_behind(here)) and not self._told
+        box_s = self._clock.now().timestamp() - stepped_s
+        here, back = met(memory, box_s, self._base)
+        if self._told:
+            # The cloud's word counts for more than what the box once showed: that may have been a future that never came.
+            return replace(here, latest_s=box_s + self.box_off_s), False
+        return here, back or is_behind(here)
 
     def _now(self) -> ClockMemory:
         if self._pair is None:

@@ -134,6 +134,25 @@ async def test_all_that_such_a_box_reads_is_told_with_its_doubt_until_the_cloud_
     assert doubts == [True, True, True, False]
 
 
+async def test_a_future_that_a_box_once_showed_is_no_doubt_once_the_cloud_has_said_the_time(
+    home: Home,
+) -> None:
+    home.clock.step(THREE_DAYS_S)
+    await home.visit()
+    home.boot_behind(THREE_DAYS_S)  # and right, after all
+    home.pass_s(60)
+    assert home.box.cloud_time is not None
+    assert home.box.cloud_time.hear(iso(home.true.now()), home.clock.monotonic())
+    await home.visit()
+    home.boot_behind(0.0)
+    home.pass_s(60)
+    home.cuff.measure()
+    await home.visit()
+
+    (one,) = await home.waiting()
+    assert not one.time.box_in_doubt
+
+
 async def test_once_the_cloud_has_said_the_time_it_is_set_again(home: Home) -> None:
     await home.visit()
     home.cuff.clock = CuffClock(timedelta(hours=2))
