@@ -268,7 +268,8 @@ class Filing:
             agent=self._box.agent,
             device=device,
             transport=self._binding.link,
-            accepted=self._box.clock.now(),
+            # By the clock that the reading's time rests on: `base` says how far both are off.
+            accepted=datetime.fromtimestamp(self.now(), UTC),
             arrival=random_hex(ARRIVAL_BITS),
             # What it did not say this time it said before: a device may refuse a value today that it gave yesterday.
             facts={**(self._enrolled.facts if self._enrolled else {}), **self._facts},

@@ -14,6 +14,7 @@ from edge import agent
 from edge.outbox.port import AsyncOutbox
 from edge.settings import EdgeSettings
 from gateway.runtime.clock import ManualClock, from_iso, iso
+from gateway.wire.box_clock import righted
 from tests.unit.edge.cuff_home import TRUE, ZONE_S, Home
 
 THREE_DAYS_S = 3 * 86_400.0
@@ -99,6 +100,18 @@ async def test_a_step_of_the_box_s_clock_as_the_link_is_opened_misdates_nothing_
     assert abs((from_iso(one.time.utc) - measured).total_seconds()) < 3
     assert one.time.early_s is not None
     assert one.time.early_s + one.time.late_s < 10
+
+
+async def test_what_is_accepted_after_such_a_step_is_told_by_the_clock_that_its_correction_goes_by(
+    home: Home,
+) -> None:
+    home.clock.step(-THREE_DAYS_S)
+    home.cuff.measure()
+    home.pass_s(60)
+    await home.visit(meanwhile=lambda: home.clock.step(THREE_DAYS_S))
+
+    (one,) = await home.waiting()
+    assert from_iso(righted(one, THREE_DAYS_S).accepted) == home.true.now()
 
 
 async def test_a_box_that_booted_into_the_past_leaves_a_cuff_s_clock_alone(home: Home) -> None:
