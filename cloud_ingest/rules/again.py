@@ -7,6 +7,7 @@ from cloud_ingest.rules.judge import (
     SECOND_US,
     Finding,
     When,
+    fresh_from,
     judge,
 )
 from cloud_ingest.rules.state import EMPTY, SubjectState
@@ -46,6 +47,11 @@ class Told:
         """Whether it may be a second reading to another."""
         marks = self.sitting.seen.marks
         return not self.suspect_of and DOUBTED.isdisjoint(marks) and WITHHELD.isdisjoint(marks)
+
+    def fresh_from(self) -> int:
+        """From when on its age counts."""
+        sitting = self.sitting
+        return fresh_from(sitting.seen, sitting.moment.at_us, sitting.now_us)
 
     def finding(self, rule: str) -> Finding | None:
         """What it crosses of that rule."""

@@ -93,6 +93,11 @@ def when(observation: Observation) -> When:
     return When(at, low, at + round(time.late_s * SECOND_US))
 
 
+def fresh_from(seen: Observation, at_us: int, told_us: int) -> int:
+    """From when on its age counts: where its box doubts its own clock, and the device told of it by itself, from when it was told."""
+    return told_us if _is_of_unknown_age(seen) else at_us
+
+
 def judge(
     thresholds: Thresholds, seen: Observation, moment: When, state: SubjectState, now_us: int
 ) -> Assessment:
@@ -155,13 +160,8 @@ class _Sight(msgspec.Struct, frozen=True, gc=False):
         ahead = self.at_us - self.now_us > live_us
         if not pushed and (ahead or not self.seen.time.known):
             return False
-        # Its age is not known, and it was told right after measuring: rather a page too many.
-        return self.of_unknown_age or self.now_us - self.at_us <= live_us
-
-    @property
-    def of_unknown_age(self) -> bool:
-        """Whether its box doubts its own clock, and the device told of it by itself."""
-        return self.seen.source is Source.PUSHED and self.seen.time.box_in_doubt
+        # Where its age is not known, it was told right after measuring: rather a page too many.
+        return self.now_us - fresh_from(self.seen, self.at_us, self.now_us) <= live_us
 
     @property
     def doubted(self) -> bool:
@@ -172,6 +172,10 @@ class _Sight(msgspec.Struct, frozen=True, gc=False):
     def dated(self) -> bool:
         """Whether its time is good enough to lie between two measurements: known, or told right after measuring."""
         return self.seen.time.known or self.seen.source is Source.PUSHED
+
+
+def _is_of_unknown_age(seen: Observation) -> bool:
+    return seen.source is Source.PUSHED and seen.time.box_in_doubt
 
 
 def _place(at_us: int, state: SubjectState) -> tuple[int, SubjectState]:
@@ -282,7 +286,7 @@ def _remember(
     crossings = state.crossings
     for finding in findings:
         if finding.rule.confirm is not None and sight.dated:
-            told_us = sight.now_us if sight.of_unknown_age else None
+            told_us = sight.now_us if _is_of_unknown_age(sight.seen) else None
             entry = Crossing(
                 finding.rule.id, recent.key, recent.at_us, finding.shown, finding.live, told_us
             )

@@ -92,7 +92,7 @@ def _settle_sure(case: Case, rule: Rule) -> int | None:
         _end(case, held["id"])
         return since_us
     _part(case, held["id"], keys & lost)
-    if held["how"] == LATE and any(_pages(case, rule, finding) for _, finding in new):
+    if held["how"] == LATE and any(_pages(case, rule, *pair) for pair in new):
         # Hidden by what was voided: nobody was told that there is more than a stale finding.
         _raise_sure(case, rule, new)
         again = unresolved(case.connection, case.patient, rule.id)
@@ -164,7 +164,7 @@ def _raise_sure(
     for told, finding in pairs:
         assert finding.alert is not None
         order = order_of(case.desk, finding, case.patient, told.key, finding.alert)
-        order = replace(order, live=_pages(case, rule, finding))
+        order = replace(order, live=_pages(case, rule, told, finding))
         case.changed.append(raise_alert(case.connection, case.desk, order))
     unsure = (
         unresolved(case.connection, case.patient, rule.unconfirmed_condition) if pairs else None
@@ -230,7 +230,7 @@ def _raise_unsure(case: Case, rule: Rule, told: Told, finding: Finding) -> None:
     if finding.wait_until_us is not None and finding.wait_until_us > case.desk.now_us:
         return  # the clock will tell
     order = _unsure(case, rule, told, finding)
-    live = order.live and _recent(case.desk, rule, order.cause.at_us)
+    live = order.live and _recent(case.desk, rule, told.fresh_from())
     case.changed.append(raise_alert(case.connection, case.desk, replace(order, live=live)))
 
 
@@ -305,14 +305,15 @@ def _raises(finding: Finding) -> bool:
     return finding.alert is not None and not finding.doubted
 
 
-def _pages(case: Case, rule: Rule, finding: Finding) -> bool:
-    """Whether a finding that comes to light is recent enough now."""
-    at_us = finding.alert.at_us if finding.alert is not None else 0
-    return finding.alert_live and _recent(case.desk, rule, at_us)
+def _pages(case: Case, rule: Rule, told: Told, finding: Finding) -> bool:
+    """Whether a finding that comes to light is recent enough now: by the freshest of those that complete the condition."""
+    keys = {told.key, *finding.partners}
+    freshest_us = max(one.fresh_from() for one in case.after.told if one.key in keys)
+    return finding.alert_live and _recent(case.desk, rule, freshest_us)
 
 
-def _recent(desk: Desk, rule: Rule, at_us: int) -> bool:
-    return desk.now_us - at_us <= desk.thresholds.live_for_s[rule.severity] * SECOND_US
+def _recent(desk: Desk, rule: Rule, from_us: int) -> bool:
+    return desk.now_us - from_us <= desk.thresholds.live_for_s[rule.severity] * SECOND_US
 
 
 def _end(case: Case, alert: str) -> None:

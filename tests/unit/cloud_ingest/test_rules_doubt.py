@@ -8,10 +8,13 @@ import pytest
 from cloud_ingest.rules.judge import SECOND_US, Assessment, judge, micros, when
 from cloud_ingest.rules.state import EMPTY, STATE_VERSION, Crossing, decode_state
 from cloud_ingest.rules.thresholds import default_thresholds
+from cloud_ingest.stores.records.schema import alerts
 from gateway.model.observation import Observation
+from tests.unit.cloud_ingest.voided_kit import BAD, GOOD, by, void
 
 THRESHOLDS = default_thresholds()
 HOURS_2 = 120
+THREE_DAYS = 3 * 1440
 
 
 @pytest.mark.parametrize("doubted_first", [True, False])
@@ -45,6 +48,39 @@ def test_a_row_that_was_written_before_the_two_were_told_apart_is_read_as_it_was
     (read,) = decode_state(b"3" + crc32(body).to_bytes(4, "big") + body).crossings
 
     assert (read, read.fresh_from()) == (Crossing(*written), 5)
+
+
+@pytest.mark.parametrize(("passed_min", "how"), [(20, "live"), (HOURS_2 + 20, "late")])
+def test_what_voiding_brings_to_light_pages_by_when_it_was_told(kit, passed_min: int, how: str):
+    kit.wearer(kit.cuff)
+    hidden = kit.bp(186, 122, THREE_DAYS + 5, box_in_doubt=True)
+    kit.send(1, by(GOOD, hidden), by(BAD, kit.bp(120, 80, THREE_DAYS + 2, box_in_doubt=True)))
+    pass_minutes(kit, passed_min)
+
+    void(kit, from_us=0)
+
+    (alert,) = kit.rows(alerts)
+    assert (alert["condition"], alert["how"]) == ("BP-CRISIS?", how)
+
+
+@pytest.mark.parametrize(("passed_min", "how"), [(20, "live"), (HOURS_2 + 20, "late")])
+def test_a_pair_that_voiding_brings_to_light_pages_by_when_it_was_told(kit, passed_min, how):
+    kit.wearer(kit.cuff)
+    doubted = kit.bp(185, 121, THREE_DAYS + 5, box_in_doubt=True)
+    kit.send(1, by(GOOD, doubted), by(BAD, kit.bp(186, 122, THREE_DAYS + 2)))
+    kit.records.resolve(kit.rows(alerts)[0]["id"], "dr. lin")
+    pass_minutes(kit, 1)
+    kit.send(3, by(GOOD, kit.bp(186, 122, THREE_DAYS + 2, arrival="1", transport="usb")))
+    pass_minutes(kit, passed_min)
+
+    void(kit, from_us=0)
+
+    assert [alert["how"] for alert in kit.rows(alerts)] == ["live", how]
+
+
+def pass_minutes(kit, minutes: int) -> None:
+    kit.clock.advance(minutes * 60)
+    kit.records.act_on_due(kit.clock.now())
 
 
 def told(make, *seen: Observation) -> list[Assessment]:
