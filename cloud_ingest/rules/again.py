@@ -20,13 +20,14 @@ Flagged = tuple[str, str]  # a reading's key, and a rule
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
-    """A reading, where the journal has it, and when it was judged: on arrival, or when it was given to its patient."""
+    """A reading, where the journal has it, when it was judged (on arrival, or when it was given to its patient), and when it came."""
 
     journal: int
     position: int
     seen: Observation
     moment: When
     now_us: int
+    told_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Told:
     def fresh_from(self) -> int:
         """From when on its age counts."""
         sitting = self.sitting
-        return fresh_from(sitting.seen, sitting.moment.at_us, sitting.now_us)
+        return fresh_from(sitting.seen, sitting.moment.at_us, sitting.told_us)
 
     def finding(self, rule: str) -> Finding | None:
         """What it crosses of that rule."""
@@ -92,7 +93,14 @@ def again(thresholds: Thresholds, sittings: Sequence[Sitting]) -> History:
     state, told = EMPTY, list[Told]()
     confirmed: dict[Flagged, bool] = {}
     for sitting in sittings:
-        judged = judge(thresholds, sitting.seen, sitting.moment, state, sitting.now_us)
+        judged = judge(
+            thresholds,
+            sitting.seen,
+            sitting.moment,
+            state,
+            sitting.now_us,
+            told_us=sitting.told_us,
+        )
         state = judged.state
         told.append(Told(sitting, judged.suspect_of, judged.findings))
         for finding in judged.findings:

@@ -99,16 +99,24 @@ def fresh_from(seen: Observation, at_us: int, told_us: int) -> int:
 
 
 def judge(
-    thresholds: Thresholds, seen: Observation, moment: When, state: SubjectState, now_us: int
+    thresholds: Thresholds,
+    seen: Observation,
+    moment: When,
+    state: SubjectState,
+    now_us: int,
+    *,
+    told_us: int | None = None,
 ) -> Assessment:
     """Place one reading, measured at `moment`, and judge it as of `now_us` (receipt, or assignment to a patient).
 
+    `told_us`: of its receipt, where it is judged later than that: nothing that was told long ago is fresh, whatever its age.
     Raises ValueError when the subject's slots are used up (SLOTS_MAX readings out of order).
     """
     time_us, state = _place(moment.at_us, state)
     if seen.marks and WITHHELD.intersection(seen.marks):
         return Assessment(time_us, moment.at_us, "", (), state)
-    sight = _Sight(thresholds, seen, moment.at_us, now_us)
+    told_us = now_us if told_us is None else told_us
+    sight = _Sight(thresholds, seen, moment.at_us, now_us, told_us)
     recent = _recent(seen, moment, live=sight.live(Severity.HIGH))
     apart_s_max = OVERLAP_S if SUMMARY in seen.marks else SUSPECT_WINDOW_S
     twin = _twin(state.recent, recent, apart_s_max * SECOND_US)
@@ -151,6 +159,7 @@ class _Sight(msgspec.Struct, frozen=True, gc=False):
     seen: Observation
     at_us: int
     now_us: int
+    told_us: int
 
     def live(self, severity: Severity) -> bool:
         """Whether a finding of this severity is recent enough to page."""
@@ -161,7 +170,7 @@ class _Sight(msgspec.Struct, frozen=True, gc=False):
         if not pushed and (ahead or not self.seen.time.known):
             return False
         # Where its age is not known, it was told right after measuring: rather a page too many.
-        return self.now_us - fresh_from(self.seen, self.at_us, self.now_us) <= live_us
+        return self.now_us - fresh_from(self.seen, self.at_us, self.told_us) <= live_us
 
     @property
     def doubted(self) -> bool:
@@ -286,7 +295,7 @@ def _remember(
     crossings = state.crossings
     for finding in findings:
         if finding.rule.confirm is not None and sight.dated:
-            told_us = sight.now_us if _is_of_unknown_age(sight.seen) else None
+            told_us = sight.told_us if _is_of_unknown_age(sight.seen) else None
             entry = Crossing(
                 finding.rule.id, recent.key, recent.at_us, finding.shown, finding.live, told_us
             )

@@ -92,7 +92,14 @@ def _move(
     if fate.aside:
         raise StateError("this reading is not judged yet", fate.subject)
     states = load_states(cursor, (fate.subject, patient))
-    told = judge(desk.thresholds, seen, when(seen), states[patient], desk.now_us)
+    told = judge(
+        desk.thresholds,
+        seen,
+        when(seen),
+        states[patient],
+        desk.now_us,
+        told_us=filed.received_us,
+    )
     before = forget(states[fate.subject], seen.key)
     save_states(cursor, {fate.subject: before, patient: told.state})
     _rewrite(connection, filed, row, position, _fate(fate, patient, told))

@@ -21,6 +21,7 @@ class Filed:
     agent: str
     epoch: str
     first: int
+    received_us: int
     positions: Positions | None
     told: bytes
 
@@ -49,13 +50,13 @@ class Journal:
     def read(self, cursor: sqlite3.Cursor, journal: int) -> Filed:
         """The row of that id. Raises LookupError where there is none."""
         found = cursor.execute(
-            "SELECT agent, epoch, first, fate FROM journal WHERE id = ?", (journal,)
+            "SELECT agent, epoch, first, received_us, fate FROM journal WHERE id = ?", (journal,)
         ).fetchone()
         if found is None:
             raise LookupError(f"the journal has no row {journal}")
-        agent, epoch, first, fate = found
+        agent, epoch, first, received_us, fate = found
         positions = self._opened.get(journal) or self._open(cursor, journal)
-        return Filed(agent, epoch, first, positions, fate)
+        return Filed(agent, epoch, first, received_us, positions, fate)
 
     def _open(self, cursor: sqlite3.Cursor, journal: int) -> Positions | None:
         (payload,) = cursor.execute(

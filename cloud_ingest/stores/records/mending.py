@@ -211,7 +211,9 @@ def _judge_key(connection: Connection, desk: Desk, subject: str, key: str, turn:
             continue
         if seen is None or fate is None:
             raise ValueError(f"the journal's row {identity} is damaged")
-        told = judge(desk.thresholds, seen, when(seen), turn.state, desk.now_us)
+        told = judge(
+            desk.thresholds, seen, when(seen), turn.state, desk.now_us, told_us=row.received_us
+        )
         fates = [*row.fates]
         fates[position] = fate = msgspec.structs.replace(
             fate, time_us=told.time_us, suspect_of=told.suspect_of, aside=False

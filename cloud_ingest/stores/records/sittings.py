@@ -51,6 +51,6 @@ def sittings(
                 at_us = None  # it contradicts one that was given away before: judged as it came
             now_us = row.received_us if at_us is None else at_us
             turn = (now_us if at_us is not None else reached_us, at_us is not None)
-            sitting = Sitting(row.id, position, seen, when(seen), now_us)
+            sitting = Sitting(row.id, position, seen, when(seen), now_us, row.received_us)
             ordered.append(((*turn, row.id, position), sitting))
     return [sitting for _, sitting in sorted(ordered, key=lambda one: one[0])]

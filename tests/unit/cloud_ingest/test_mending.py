@@ -253,10 +253,10 @@ def test_many_that_cant_be_judged_hide_none_behind_them(kit, monkeypatch):
     kit.send(2, *(kit.glucose(f"{100 + n}", 9 - n, sequence=n) for n in range(3)))
     judge = mending.judge
 
-    def fussy(*asked: Any) -> object:  # noqa: ANN401 handed on
+    def fussy(*asked: Any, **more: Any) -> object:  # noqa: ANN401 handed on
         if asked[1].parts["value"].value != "102":
             raise ArithmeticError("a bug in a rule")
-        return judge(*asked)
+        return judge(*asked, **more)
 
     monkeypatch.setattr(mending, "judge", fussy)
     told = [[(one.judged, one.left) for one in kit.records.mend()] for _ in range(3)]

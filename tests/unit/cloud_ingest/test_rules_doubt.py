@@ -78,6 +78,19 @@ def test_a_pair_that_voiding_brings_to_light_pages_by_when_it_was_told(kit, pass
     assert [alert["how"] for alert in kit.rows(alerts)] == ["live", how]
 
 
+@pytest.mark.parametrize(("passed_min", "how"), [(20, "live"), (THREE_DAYS, "late")])
+def test_what_is_given_to_a_patient_days_after_it_was_told_pages_nobody(
+    kit, passed_min: int, how: str
+):
+    low = kit.glucose("45", HOURS_2 + 7, box_in_doubt=True)
+    kit.send(1, low)
+    pass_minutes(kit, passed_min)
+
+    kit.records.assign(low.key, kit.records.add_patient("Ann Example").id, "dr. lin")
+
+    assert [alert["how"] for alert in kit.rows(alerts)] == [how]
+
+
 def pass_minutes(kit, minutes: int) -> None:
     kit.clock.advance(minutes * 60)
     kit.records.act_on_due(kit.clock.now())
