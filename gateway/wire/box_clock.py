@@ -28,8 +28,8 @@ def righted(seen: Observation, off_s: float) -> Observation:
 
 def _righted(time: Moment, off_s: float) -> Moment:
     if time.method is TimeMethod.ASSUMED:
-        # The device's own time, by its zone: the box's clock has no part in it.
-        return time
+        # The device's own time, by its zone: the box's clock has no part in it, nor has what was wrong with that.
+        return replace(time, box_in_doubt=False)
     early_s = None if time.early_s is None else time.early_s + CLOCK_UNSURE_S
     offset_s = None if time.offset_s is None else time.offset_s + off_s
     return replace(

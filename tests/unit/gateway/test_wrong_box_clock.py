@@ -68,10 +68,13 @@ def test_what_rests_on_the_box_clock_is_moved_and_stands_in_a_wider_interval() -
 
 
 @pytest.mark.parametrize(("off_s", "doubted"), [(None, True), (0.0, False), (DAY_S, False)])
+@pytest.mark.parametrize("method", TimeMethod)
 def test_a_box_whose_clock_is_held_against_the_cloud_s_is_in_doubt_no_more(
-    off_s: float | None, *, doubted: bool
+    off_s: float | None, *, doubted: bool, method: TimeMethod
 ) -> None:
-    assert read(observation(box_in_doubt=True), off_s).time.box_in_doubt is doubted
+    seen = observation(box_in_doubt=True, method=method)
+
+    assert read(seen, off_s).time.box_in_doubt is doubted
 
 
 def test_key_and_content_stay_so_that_another_correction_is_the_same_measurement() -> None:
