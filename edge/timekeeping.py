@@ -5,6 +5,7 @@ corrected by that one distance, and daylight saving only widens the interval: a 
 from before the clock was set is corrected by the distance that was seen then; where both fit, the interval covers both.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -86,7 +87,7 @@ def moment_of(
     return Moment(
         utc=iso(resolved.utc),
         method=resolved.method,
-        early_s=round(resolved.early_s, 3),
+        early_s=_span(resolved.early_s),
         late_s=round(resolved.late_s, 3),
         device=_told(reading),
         offset_s=(resolved.utc.replace(tzinfo=None) - reading.taken).total_seconds(),
@@ -119,8 +120,7 @@ def _unknown(reading: Reading, arrival: Arrival, memory: ClockMemory) -> Moment:
     elif reading.pushed and memory.emptied_s is not None:
         # A device that tells by itself, and had told all: this was measured since then, whenever it is told.
         since_s = max(0.0, arrival.at.timestamp() - memory.emptied_s) + BOX_STEP_S
-        # A box that has been in another century since says nothing of it, and no envelope carries such an interval.
-        early_s = round(since_s, 3) if since_s <= SPAN_S_MAX else None
+        early_s = _span(since_s)
     return Moment(
         utc=iso(arrival.at),
         method=TimeMethod.ARRIVAL,
@@ -130,6 +130,11 @@ def _unknown(reading: Reading, arrival: Arrival, memory: ClockMemory) -> Moment:
         zone=arrival.zone.key,
         box_in_doubt=arrival.box_in_doubt,
     )
+
+
+def _span(seconds: float) -> float | None:
+    # A box that has been in another century since says nothing of it, and no envelope carries such an interval.
+    return round(seconds, 3) if seconds <= SPAN_S_MAX else None
 
 
 def _told(reading: Reading) -> str | None:
@@ -160,8 +165,8 @@ def _resolve(
     if best.off_s > 0:
         # It was stored by a clock that no visit saw, such as one that was set twice: at any time since the device had told all.
         late_s = max(late_s, (arrival.at - best.utc).total_seconds())
-        if memory.emptied_s is not None:
-            early_s = max(early_s, best.utc.timestamp() - memory.emptied_s + BOX_STEP_S)
+        since_s = -math.inf if memory.emptied_s is None else memory.emptied_s - BOX_STEP_S
+        early_s = max(early_s, best.utc.timestamp() - since_s)
     return _Resolved(best.utc, early_s, late_s, best.method)
 
 

@@ -39,3 +39,15 @@ def test_what_is_measured_after_it_is_dated_as_ever() -> None:
     ((true_s, moment),) = world.told
     assert off_s(moment, true_s) < 2
     assert moment.late_s < 5
+
+
+def test_where_no_visit_has_heard_all_before_nothing_bounds_how_early_it_was() -> None:
+    world = World(CUFF, ahead_s=3_600.0)
+    world.measure()
+    world.now_s += 7_200
+    world.set_to(-86_400.0)
+    world.visit()
+
+    ((true_s, moment),) = world.told
+    assert covers(moment, true_s)
+    assert moment.early_s is None
