@@ -86,7 +86,7 @@ FAULTS = (
     Planted(
         "late finding pages",
         "cloud_ingest/rules/judge.py",
-        "        return self.of_unknown_age or self.now_us - self.at_us <= live_us\n",
+        "        return self.now_us - fresh_from(self.seen, self.at_us, self.told_us) <= live_us\n",
         "        return True\n",
     ),
     Planted(
