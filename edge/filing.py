@@ -74,11 +74,16 @@ class Filing:
         self._enrolled = enrolled
         self._facts: dict[str, str] = {}
         self._stated = False
-        self._clock = VisitClock(
-            box.outbox, box.clock, binding.profile, self._zone(), cloud=box.cloud_time
-        )
         # The visit's stamps are carried on from its start (edge/links/arrival.py), whatever the wall clock does meanwhile.
         self._base = box.clock.base()
+        self._clock = VisitClock(
+            box.outbox,
+            box.clock,
+            binding.profile,
+            self._zone(),
+            base=self._base,
+            cloud=box.cloud_time,
+        )
         self._reached: datetime | None = None
         self._began_at = 0.0
         self._read: datetime | None = None

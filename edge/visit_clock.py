@@ -23,7 +23,7 @@ from edge.timekeeping import Arrival, moment_of, remembered
 from gateway.contract.profile import Profile
 from gateway.contract.session import Reading
 from gateway.model.observation import Moment
-from gateway.runtime.clock import Clock
+from gateway.runtime.clock import Clock, TimeBase
 
 # A cuff sends its records within a tenth of a second of each other and hangs up half a second or more after the last; one
 # that is gone sooner was cut off in the middle.
@@ -45,10 +45,11 @@ class VisitClock:
         profile: Profile,
         zone: ZoneInfo,
         *,
+        base: TimeBase,
         cloud: CloudTime | None,
     ) -> None:
-        """Of a visit that begins now, to a device of this profile, whose clock runs in `zone`."""
-        self._outbox, self._clock, self._base = outbox, clock, clock.base()
+        """Of a visit that begins now, on this `base`, to a device of this profile, whose clock runs in `zone`."""
+        self._outbox, self._clock, self._base = outbox, clock, base
         self.profile, self._zone = profile, zone
         self._told = cloud is not None and cloud.told
         self.box_off_s = (cloud.now_off_s() or 0.0) if cloud is not None else 0.0
