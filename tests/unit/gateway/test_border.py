@@ -11,6 +11,7 @@ from gateway.contract.session import (
     Closed,
     Command,
     Event,
+    Finish,
     Flush,
     Opened,
     Read,
@@ -68,6 +69,8 @@ WRONG: list[tuple[object, str]] = [
     (SetTimer("quiet", "soon"), "SetTimer.after_s is a str"),  # type: ignore[arg-type]
     (SetTimer("quiet", float("nan")), "SetTimer.after_s is nan"),
     (SetTimer(1, 1.0), "SetTimer.timer is a int"),  # type: ignore[arg-type]
+    (Finish("no"), "Finish.told_all is a str"),  # type: ignore[arg-type]
+    (Finish(0), "Finish.told_all is a int"),  # type: ignore[arg-type]
     (Flush(5), "Flush.cursor is a int"),  # type: ignore[arg-type]
     (Flush("\ud800"), "Flush.cursor: no text at 0"),
     (Write("date_time", "code 4711"), "Write.data is a str"),  # type: ignore[arg-type]
