@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import time
+from binascii import unhexlify
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,12 +176,13 @@ def _fill_envelope(
         for (device, _), moment in zip(chunk, moments, strict=True)
     ]
     database.execute(
-        "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             row,
             hashlib.sha256(payload).digest(),
             *(agent, load.STORED_EPOCH, first, len(seen), moments[-1].at_us),
             *(payload, encode_fates(places)),
+            unhexlify("".join(one.device + one.content for one in seen)),
         ),
     )
     keys = [(one.key, row, position) for position, one in enumerate(seen)]

@@ -106,10 +106,13 @@ def judge(
     now_us: int,
     *,
     told_us: int | None = None,
+    content: str | None = None,
 ) -> Assessment:
     """Place one reading, measured at `moment`, and judge it as of `now_us` (receipt, or assignment to a patient).
 
     `told_us`: of its receipt, where it is judged later than that: nothing that was told long ago is fresh, whatever its age.
+    `content`: its content hash, where that is known. Not what the box states: a wrong one would make a dangerous value the
+    repeat of a harmless one.
     Raises ValueError when the subject's slots are used up (SLOTS_MAX readings out of order).
     """
     time_us, state = _place(moment.at_us, state)
@@ -117,7 +120,8 @@ def judge(
         return Assessment(time_us, moment.at_us, "", (), state)
     told_us = now_us if told_us is None else told_us
     sight = _Sight(thresholds, seen, moment.at_us, now_us, told_us)
-    recent = _recent(seen, moment, live=sight.live(Severity.HIGH))
+    content = content or content_hash(seen.kind, seen.parts)
+    recent = _recent(seen, moment, content, live=sight.live(Severity.HIGH))
     apart_s_max = OVERLAP_S if SUMMARY in seen.marks else SUSPECT_WINDOW_S
     twin = _twin(state.recent, recent, apart_s_max * SECOND_US)
     findings = [
@@ -200,14 +204,13 @@ def _place(at_us: int, state: SubjectState) -> tuple[int, SubjectState]:
     return second * SECOND_US + slot, placed
 
 
-def _recent(seen: Observation, moment: When, *, live: bool) -> Recent:
+def _recent(seen: Observation, moment: When, content: str, *, live: bool) -> Recent:
     low = moment.at_us - SUSPECT_REACH_S * SECOND_US if moment.low_us is None else moment.low_us
     return Recent(
         seen.key,
         seen.device,
         seen.kind,
-        # Not what the box states: a wrong hash would make a dangerous value the repeat of a harmless one.
-        content_hash(seen.kind, seen.parts),
+        content,
         seen.transport,
         moment.at_us,
         low,

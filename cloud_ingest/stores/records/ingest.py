@@ -20,7 +20,7 @@ from cloud_ingest.stores.records.arrival import (
     poisoned,
     without,
 )
-from cloud_ingest.stores.records.claims import claim, write_conflicts
+from cloud_ingest.stores.records.claims import claim, encode_contents, write_conflicts
 from cloud_ingest.stores.records.filed import Journal
 from cloud_ingest.stores.records.numbers import repeat_outcomes, settle, write_ledger
 from cloud_ingest.stores.records.open import Writer
@@ -49,8 +49,8 @@ from gateway.runtime.errors import StoreError
 # Readings at which the rules fail are parked together in the next try; a try may bring others to light.
 REFUSALS_MAX = 8
 JOURNAL = (
-    "INSERT INTO journal (id, sha256, agent, epoch, first, count, received_us, payload, fate)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO journal (id, sha256, agent, epoch, first, count, received_us, payload, fate, contents)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 BOX = (
     "INSERT INTO boxes (agent, commit_no, heard_us) VALUES (?, 1, ?) ON CONFLICT (agent)"
@@ -266,8 +266,8 @@ def _write_journal(cursor: Cursor, filings: Iterable[Filing]) -> None:
             came, header = filing.sealed.came, filing.sealed.envelope.header
             fates = encode_fates([row.fate() for row in filing.rows])
             place = (header.agent, header.epoch, header.first, header.count)
-            row = (filing.journal, came.sha256, *place, came.received_us, came.payload, fates)
-            cursor.execute(JOURNAL, row)
+            told = (came.received_us, came.payload, fates, encode_contents(filing))
+            cursor.execute(JOURNAL, (filing.journal, came.sha256, *place, *told))
 
 
 def _write_findings(connection: Connection, desk: Desk, row: Row, batch: Batch) -> None:

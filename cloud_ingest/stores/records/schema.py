@@ -33,7 +33,8 @@ meta = Table(
     Column("value", Text, nullable=False),
 )
 
-# One row an envelope, as received. `fate` is JSON: one entry a position (see stores/fate.py).
+# One row an envelope, as received. `fate` is JSON: one entry a position (see stores/fate.py). `contents` is what a repeat is
+# compared with (see claims.py); null in the rows of before revision 0005, whose payload is read instead.
 journal = Table(
     "journal",
     metadata,
@@ -46,6 +47,7 @@ journal = Table(
     Column("received_us", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("fate", LargeBinary, nullable=False),
+    Column("contents", LargeBinary),
     sqlite_autoincrement=True,
 )
 

@@ -184,7 +184,9 @@ def assess(
             row.aside = True
             continue
         try:
-            row.assessment = judge(thresholds, row.seen, row.moment, state, came.received_us)
+            row.assessment = judge(
+                thresholds, row.seen, row.moment, state, came.received_us, content=row.content
+            )
         except (MemoryError, StoreError):
             raise
         except Exception as fault:  # noqa: BLE001 see the docstring

@@ -29,6 +29,7 @@ class Row:
     filing: "Filing"
     position: int
     seen: Observation | None
+    content: str = ""  # its content hash, once it claims its key
     outcome: str = ""
     why: str = ""
     repeats: bool = False  # its number is held with its key
@@ -93,7 +94,7 @@ def file_of(sealed: Sealed) -> Filing:
     filing.rows = [
         Row(filing, position, seen)
         if isinstance(seen, Observation)
-        else Row(filing, position, None, PARKED, seen.why)
+        else Row(filing, position, None, outcome=PARKED, why=seen.why)
         for position, seen in enumerate(sealed.envelope.observations)
     ]
     return filing

@@ -286,7 +286,7 @@ def test_a_used_up_counter_parks_the_reading(kit, monkeypatch):
 
 
 def test_memory_that_runs_out_is_no_readings_fault(kit, monkeypatch):
-    def exhausted(*_: object) -> None:
+    def exhausted(*_: object, **_named: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(subjects, "judge", exhausted)
