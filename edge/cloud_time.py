@@ -61,10 +61,11 @@ class CloudTime:
         """Whether the cloud has said what time it is, in this boot and to this agent."""
         return self._heard is not None and self._heard.boot == self._clock.base().boot
 
-    def off_s(self, base: TimeBase | None) -> float | None:
+    def off_s(self, base: TimeBase | None, *, in_doubt: bool = False) -> float | None:
         """What is to be added to times that rest on `base`; None where that is nothing, or not known.
 
         While the cloud has said nothing, the box's present clock is the judge of its earlier ones: it was set since.
+        `in_doubt`: the box doubted that clock. What the cloud has said of it ends the doubt, also where it says that it was right.
         """
         here = self._clock.base()
         if base is None or base.boot != here.boot:
@@ -72,7 +73,9 @@ class CloudTime:
         heard = self._heard
         true = heard if heard is not None and heard.boot == here.boot else here
         off_s = round(true.anchor_s - base.anchor_s, OFF_DIGITS)
-        return off_s if TOLERANCE_S < abs(off_s) <= OFF_S_MAX else None
+        if abs(off_s) > OFF_S_MAX:
+            return None
+        return off_s if abs(off_s) > TOLERANCE_S or (in_doubt and self.told) else None
 
     def now_off_s(self) -> float | None:
         """How far the box's clock is off the cloud's now; None while they agree, or where the cloud has not said."""

@@ -18,7 +18,8 @@ PAST_MAX = 1_000  # envelopes of earlier connections whose receipt may still com
 class Sent:
     """One envelope on its way. `ids` are the outbox rows that its receipt settles; `due` is monotonic.
 
-    `base`, `off_s`: on what clock the rows' times rest, and how far off that was taken to be.
+    `base`, `off_s`: on what clock the rows' times rest, and how far off that was taken to be. `in_doubt`: the box doubted that
+    clock, and nothing was known of it.
     """
 
     sha256: str
@@ -30,6 +31,7 @@ class Sent:
     tries: int = 0
     base: TimeBase | None = None
     off_s: float | None = None
+    in_doubt: bool = False
 
 
 class Inflight:

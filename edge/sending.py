@@ -10,6 +10,7 @@ from edge.setback import SetBack
 from gateway.runtime import log
 from gateway.runtime.clock import Clock
 from gateway.runtime.counters import Counters
+from gateway.wire.box_clock import in_doubt
 from gateway.wire.envelope import assemble, envelope_hash
 from gateway.wire.topics import Up
 
@@ -107,7 +108,7 @@ class Sending:
             return False
         self._held_until = None
         for sent in self._inflight.overdue(now):
-            if not is_like(sent.off_s, self._time.off_s(sent.base)):
+            if self._is_dated_better_now(sent):
                 # Perhaps the cloud never had it: it goes again with the time that is known by now.
                 self._inflight.withdraw(sent)
                 continue
@@ -121,6 +122,10 @@ class Sending:
         while (batch := await self._next_batch(wire)) is not None and self._publish(wire, batch):
             went = True
         return went
+
+    def _is_dated_better_now(self, sent: Sent) -> bool:
+        off_s = self._time.off_s(sent.base, in_doubt=sent.in_doubt)
+        return not is_like(sent.off_s, off_s) or (sent.in_doubt and off_s is not None)
 
     def _gives_way(self, sent: Sent, now: float) -> bool:
         """Perhaps it is too large for a broker that acknowledges such a one, and drops it. False: it is as small as can be."""
@@ -162,8 +167,9 @@ class Sending:
         return None
 
     def _publish(self, wire: Wire, batch: Batch) -> bool:
-        off_s = self._time.off_s(batch.base)
         bodies = [row.body for row in batch.rows]
+        doubted = any(map(in_doubt, bodies))
+        off_s = self._time.off_s(batch.base, in_doubt=doubted)
         payload = assemble(self._agent, batch.epoch, batch.first, bodies, clock_off_s=off_s)
         if len(payload) + PACKET_BYTES > wire.packet_bytes_max:
             # One row alone. It stays in the outbox and in its status until the broker's limit is raised.
@@ -183,6 +189,7 @@ class Sending:
             payload,
             base=batch.base,
             off_s=off_s,
+            in_doubt=doubted and off_s is None,
         )
         self._inflight.went(sent, self._clock.monotonic())
         self._counters.add("envelopes.sent")

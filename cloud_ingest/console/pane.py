@@ -315,7 +315,7 @@ def _certainty(observation: Observation, viewer: Viewer) -> str:
     early = words("fact.unbounded") if time.early_s is None else f"{time.early_s:g} s"
     told = words("fact.within", early=early, late=f"{time.late_s:g} s")
     told += f" · {words('fact.box_in_doubt')}" if time.box_in_doubt else ""
-    if time.box_off_s:
+    if time.box_off_s is not None and abs(time.box_off_s) >= 1:
         how = "fact.box_behind" if time.box_off_s > 0 else "fact.box_ahead"
         told += f" · {words(how, span=viewer.times.age(abs(time.box_off_s)))}"
     return told

@@ -19,6 +19,13 @@ from gateway.model.observation import (
 # How far off a correction can itself be: half of the longest round trip that counts (10 s), what rows of one envelope
 # may differ by (1 s), and some drift since the box heard the cloud's time.
 CLOCK_UNSURE_S = 15.0
+# In an encoded observation. Inside a string its quotes would be escaped.
+_IN_DOUBT = b'"box_in_doubt":true'
+
+
+def in_doubt(encoded: bytes) -> bool:
+    """Whether the box doubted its own clock as it told this observation, which is encoded already."""
+    return _IN_DOUBT in encoded
 
 
 def righted(seen: Observation, off_s: float) -> Observation:

@@ -43,7 +43,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     """The first line. Numbers `first` to `first + count - 1` of (`agent`, `epoch`) lie in the body, in that order.
 
     `sha256` is that of the body's bytes as they travel. `epoch` is 16 hex digits. `clock_off_s`: add this to every time in
-    the body that rests on the box's clock, which is known by now to have been wrong when they were taken.
+    the body that rests on the box's clock: what that lacked to the cloud's when they were taken.
     """
 
     # Another schema or encoding is published as wrong, and read all the same: who sent it, and which numbers, must be known.

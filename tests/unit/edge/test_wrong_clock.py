@@ -84,8 +84,10 @@ class World:
         self.box.advance(seconds)
         self.cloud.advance(seconds)
 
-    async def read(self, mgdl: int = 40, source: Source = Source.PUSHED) -> None:
-        """The meter tells of a measurement that it took a second ago."""
+    async def read(
+        self, mgdl: int = 40, source: Source = Source.PUSHED, *, in_doubt: bool = False
+    ) -> None:
+        """The meter tells of a measurement that it took a second ago, by a clock that the box may doubt."""
         self._number += 1
         at = self.box.now() - timedelta(seconds=1)
         parts = {"value": Part(unit="mg/dL", value=f"{mgdl}")}
@@ -96,7 +98,13 @@ class World:
             device=METER,
             kind="glucose",
             parts=parts,
-            time=Moment(utc=iso(at), method=TimeMethod.CORRECTED, early_s=2.0, late_s=2.0),
+            time=Moment(
+                utc=iso(at),
+                method=TimeMethod.CORRECTED,
+                early_s=2.0,
+                late_s=2.0,
+                box_in_doubt=in_doubt,
+            ),
             content=content,
             source=source,
             accepted=iso(self.box.now()),
@@ -235,6 +243,59 @@ async def test_a_reading_of_hours_ago_is_late_however_the_clock_ran(world: World
     ((state, us),) = world.alerts()
     assert state == "late"
     assert abs(us / 1e6 - measured.timestamp()) < 12
+
+
+@pytest.mark.parametrize("off_s", [0.0, 0.4, -29.0])
+@pytest.mark.parametrize(("waits_s", "expected"), [(60, "open"), (3 * 3_600, "late")])
+async def test_a_doubt_that_the_cloud_s_time_dispels_is_told_to_nobody(
+    world: World, off_s: float, waits_s: int, expected: str
+) -> None:
+    """A clock once ran ahead, and the box booted with the right time: it shows less than it did, and is right all the same."""
+    world.box.step(BEHIND_S - off_s)
+    await world.read(in_doubt=True)
+    measured = world.cloud.now()
+    world.pass_s(waits_s)
+    await world.connect()
+    await world.answer()
+    await world.arrive()
+
+    ((state, us),) = world.alerts()
+    assert state == expected
+    assert abs(us / 1e6 - measured.timestamp()) < 12
+    ((seen,),) = (row.observations for row in world.rows())
+    assert seen is not None
+    assert not seen.time.box_in_doubt
+
+
+async def test_a_doubt_stands_while_the_cloud_has_not_said_the_time(world: World) -> None:
+    world.box.step(BEHIND_S)
+    await world.read(in_doubt=True)
+    world.pass_s(3 * 3_600)
+    await world.connect()
+    world.pass_s(TIME_S_MAX)
+    await world.exchange.send(world.line)
+    await world.arrive()
+
+    assert [state for state, _ in world.alerts()] == ["open"]  # rather a page too many
+
+
+async def test_a_doubt_that_the_cloud_perhaps_never_had_is_dispelled_before_it_goes_again(
+    world: World,
+) -> None:
+    world.box.step(BEHIND_S)
+    await world.read(in_doubt=True)
+    world.pass_s(3 * 3_600)
+    await world.connect()
+    world.pass_s(TIME_S_MAX)
+    await world.exchange.send(world.line)  # and is lost on its way
+    world.line.up = [one for one in world.line.up if one[0] is Up.LEDGER]
+    await world.answer(after_s=2.0)
+    world.pass_s(20)
+    await world.exchange.send(world.line)
+    await world.arrive()
+
+    assert [state for state, _ in world.alerts()] == ["late"]
+    assert (await world.outbox.status()).pending == 0
 
 
 async def test_no_answer_holds_readings_up_for_a_moment_only(world: World) -> None:

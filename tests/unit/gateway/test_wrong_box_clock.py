@@ -4,10 +4,11 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.model.observation import Moment, Observation, Part, Source, TimeMethod
 from gateway.runtime.clock import ManualClock, SystemClock, TimeBase
-from gateway.wire.box_clock import CLOCK_UNSURE_S
+from gateway.wire.box_clock import CLOCK_UNSURE_S, in_doubt
 from gateway.wire.envelope import (
     EnvelopeError,
     Positions,
@@ -155,3 +156,13 @@ def test_the_system_clock_has_one_base_for_as_long_as_nobody_sets_it() -> None:
     assert one.boot == other.boot
     assert one.boot
     assert abs(one.anchor_s - other.anchor_s) < 1.0
+
+
+@pytest.mark.parametrize(
+    "said", ['"box_in_doubt":true', '","box_in_doubt":true,"', "\\", "box_in_doubt"]
+)
+def test_a_doubt_is_seen_where_it_is_told_and_in_no_text(said: str) -> None:
+    sure = replace(observation(device=said), context={"note": said}, slot=said)
+
+    assert not in_doubt(encode_observation(sure))
+    assert in_doubt(encode_observation(replace(sure, time=replace(sure.time, box_in_doubt=True))))
