@@ -8,6 +8,7 @@ from drivers.testing.case import ADVERT, Bench, Case, Trial, Trials, fault, fill
 from drivers.testing.disk import keys_of
 from drivers.testing.extremes import odd
 from drivers.testing.subject import Act
+from drivers.testing.visiting import Went
 from gateway.contract.capture import Capture
 from gateway.contract.profile import Profile, Range
 from gateway.contract.replay import replay
@@ -15,6 +16,7 @@ from gateway.contract.session import Reading, UnitInfo
 from gateway.contract.stamping import scheme_of
 from gateway.model.quantity import Limit, Quantity
 
+BLE = "ble"
 SERIAL = "serial"
 SAMPLES = 30
 
@@ -30,6 +32,7 @@ def profile_agrees(case: Case) -> Trials:
         asked |= set(went.channels)
         told = f" ({manner})" if manner else ""
         forgotten += went.confirmed
+        yield Trial(f"who listens{told}", _unheard(case.profile, went))
         yield Trial(f"what is forgotten upon a confirmation{told}", _erased(case, went.confirmed))
     yield Trial("what is forgotten in any manner", _never_erased(case, forgotten))
     yield Trial("the channels", _other_channels(case.profile, asked))
@@ -78,6 +81,14 @@ def _gives(case: Case, profile: Profile, capture: Capture) -> bool:
 def _other_driver(case: Case) -> str | None:
     named, driver = case.profile.driver, case.subject.driver
     return None if named == driver.id else f"the profile names {named}; this is {driver.id}"
+
+
+def _unheard(profile: Profile, went: Went) -> str | None:
+    """Over a connection a device is heard on what was subscribed to; on a cable, and of an advertiser, all is heard."""
+    told = {packet.channel for packet in went.packets}
+    if profile.link != BLE or not (unheard := sorted(told - went.listened)):
+        return None
+    return f"the device tells on {unheard}, to which the session never subscribes: over the radio it would hear nothing there"
 
 
 def _erased(case: Case, confirmed: int) -> str | None:

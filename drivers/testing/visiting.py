@@ -79,7 +79,8 @@ class Went:
     """How a visit went.
 
     `readings`: each measurement that was told; one told again under its name, with more context, stands as it was told last.
-    `packets`: what the device sent, unbent. `exchange`: all that went over the link, in words. `channels`: of each command, in order. `confirmed`: records that it forgot upon
+    `packets`: what the device sent, unbent. `exchange`: all that went over the link, in words. `channels`: of each command, in order. `listened`: those that were
+    subscribed to or read. `confirmed`: records that it forgot upon
     a confirmation. `forgot_early`: records that it forgot, and no disk had. `unasked`: it said something that no question called for. `opened_s`: when the visit began, in the kit's hours.
     `stated`: what it was said to be before its first reading went to the disk.
     """
@@ -88,6 +89,7 @@ class Went:
     packets: list[Received] = field(default_factory=list[Received])
     exchange: list[str] = field(default_factory=list[str])
     channels: list[str] = field(default_factory=list[str])
+    listened: set[str] = field(default_factory=set[str])
     confirmed: int = 0
     commits: int = 0
     forgot_early: int = 0
@@ -225,6 +227,8 @@ class _Visiting:
     def _perform(self, command: Subscribe | Write | Read) -> None:
         before = self._specimen.remembered
         self._went.channels.append(command.channel)
+        if not isinstance(command, Write):
+            self._went.listened.add(command.channel)
         self._note_on_link(">", command)
         self._say(self._specimen.hear(command), asked=not isinstance(command, Subscribe))
         self._forgotten += max(0, before - self._specimen.remembered)
