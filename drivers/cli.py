@@ -1,6 +1,5 @@
 """`vitalgate driver`: which drivers are installed, what one makes of a capture, and the checks. Talks to no device."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, cast
@@ -13,6 +12,7 @@ from drivers.scaffold.cli import new
 from drivers.testing.cli import check
 from drivers.testing.disk import keys_of
 from drivers.testing.submit_cli import submit
+from gateway.contract.capture import stated_line
 from gateway.contract.replay import Played, replay
 from gateway.contract.session import CONTRACT, Driver, UnitInfo
 from gateway.contract.visit import Ending
@@ -48,7 +48,8 @@ def replay_capture(
     capture: Annotated[Path, typer.Argument(help="JSON lines, as recorded")],
     profile: Annotated[str, typer.Option(help="the capture's own without it")] = "",
     keys: Annotated[
-        bool, typer.Option("--keys", help="the line that says so, for the capture's end, alone")
+        bool,
+        typer.Option("--keys", help="keys and readings as the line for the capture's end, alone"),
     ] = False,
 ) -> None:
     """Play a capture and print the readings; exit status 1 where the visit broke off."""
@@ -56,7 +57,7 @@ def replay_capture(
     bound = profile_of(told, capture, profile)
     driver = driver_of(bound, capture)
     played = replay(driver.open(UnitInfo(bound, told.header.get("cursor") or None)), told.heard)
-    stated = json.dumps({"keys": keys_of(played.readings, bound)})
+    stated = stated_line(keys_of(played.readings, bound), list(map(in_words, played.readings)))
     for line in [stated] if keys else _lines(played):
         print(line)
     raise typer.Exit(0 if played.ending in (Ending.FINISHED, Ending.CLOSED) else 1)

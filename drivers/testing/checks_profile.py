@@ -14,6 +14,8 @@ from gateway.contract.profile import Profile, Range
 from gateway.contract.replay import replay
 from gateway.contract.session import Reading, UnitInfo
 from gateway.contract.stamping import scheme_of
+from gateway.contract.words import in_words
+from gateway.model.kinds import FACTORS, KINDS
 from gateway.model.quantity import Limit, Quantity
 
 BLE = "ble"
@@ -39,6 +41,7 @@ def profile_agrees(case: Case) -> Trials:
     yield Trial("what it says that it is", _other_self(case))
     readings = list(_sampled(case))
     yield Trial("the kind", _other_kind(case.profile, readings))
+    yield Trial("the units", _no_unit(readings))
     yield Trial("what names a record", _other_name(case.profile, readings))
     for part, bounds in case.profile.ranges.items():
         yield Trial(f"the range of {part}", _out_of_range(part, bounds, readings))
@@ -59,7 +62,7 @@ def sightings_won(case: Case) -> Trials:
 
 
 def quirk_is_needed(case: Case) -> Trials:
-    """Each quirk of the profile has a capture that gives its keys with it, and doesn't without it."""
+    """Each quirk of the profile has a capture that gives what it states with it, and doesn't without it."""
     if not case.profile.quirks:
         yield Trial("a profile without quirks")
     for quirk in sorted(case.profile.quirks):
@@ -74,8 +77,9 @@ def quirk_is_needed(case: Case) -> Trials:
 
 
 def _gives(case: Case, profile: Profile, capture: Capture) -> bool:
-    played = replay(case.subject.driver.open(UnitInfo(profile)), capture.heard)
-    return keys_of(played.readings, profile) == list(capture.keys)
+    readings = replay(case.subject.driver.open(UnitInfo(profile)), capture.heard).readings
+    words = [in_words(reading) for reading in readings]
+    return (keys_of(readings, profile), words) == (list(capture.keys), list(capture.readings))
 
 
 def _other_driver(case: Case) -> str | None:
@@ -148,6 +152,17 @@ def _other_kind(profile: Profile, readings: Sequence[Reading]) -> str | None:
     if not readings:
         return "nothing was told of what was measured"
     return None if profile.kind in kinds else f"the profile says {profile.kind}; told is {kinds}"
+
+
+def _no_unit(readings: Iterable[Reading]) -> str | None:
+    for reading in readings:
+        stored = KINDS[reading.kind].parts if reading.kind in KINDS else {}
+        for name, part in reading.parts.items():
+            if isinstance(part, Quantity) and name in stored:
+                fit = [unit for unit, to in FACTORS if to == stored[name]]
+                if part.unit not in fit:
+                    return f"tells {name} in {part.unit!r}, which no box can convert. Write one of {', '.join(fit)}"
+    return None
 
 
 def _other_name(profile: Profile, readings: Sequence[Reading]) -> str | None:

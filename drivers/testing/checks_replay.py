@@ -20,17 +20,18 @@ from drivers.testing.case import (
 from drivers.testing.disk import keys_of
 from drivers.testing.extremes import MOMENTS
 from drivers.testing.subject import BEGINNING, SAMPLES_MAX, Act
-from gateway.contract.capture import Capture
+from gateway.contract.capture import Capture, stated_line
 from gateway.contract.replay import Played, replay
 from gateway.contract.session import Reading, UnitInfo
 from gateway.contract.visit import Ending
+from gateway.contract.words import in_words
 
 SAMPLES_A_VISIT = 10
 MINUTE_S = 60.0
 
 
 def replay_matches(case: Case) -> Trials:
-    """Each capture gives the keys that stand in it."""
+    """Each capture gives the keys and readings that stand in it."""
     if not case.captures:
         yield from nothing_to_try(f"no capture is of profile {case.profile.id}")
     for name, capture in case.captures.items():
@@ -146,13 +147,20 @@ def _mismatch(case: Case, capture: Capture) -> str | None:
     if played.ending is Ending.BUG:
         return f"raised {type(played.error).__name__}: {played.error}"
     keys = keys_of(played.readings, case.profile)
-    if not capture.keys:
-        return f"states no keys; if what it tells is right, they are {keys}"
-    if keys == list(capture.keys):
-        return None
-    pairs = enumerate(zip_longest(keys, capture.keys, fillvalue="none"), 1)
-    at, told, stated = next((n, *pair) for n, pair in pairs if pair[0] != pair[1])
-    return f"reading {at} has the key {told}; the capture states {stated}"
+    words = [in_words(reading) for reading in played.readings]
+    if not (capture.keys and capture.readings):
+        lacks = "readings" if capture.keys else "keys"
+        return (
+            f"states no {lacks}; if what it tells is right, the line is {stated_line(keys, words)}"
+        )
+    return _other("has the key", keys, capture.keys) or _other("is", words, capture.readings)
+
+
+def _other(how: str, told: Sequence[str], stated: Sequence[str]) -> str | None:
+    for place, (one, other) in enumerate(zip_longest(told, stated, fillvalue="none"), 1):
+        if one != other:
+            return f"reading {place} {how} {one}; the capture states {other}"
+    return None
 
 
 def _play(case: Case, capture: Capture) -> Played:

@@ -1,13 +1,13 @@
 """Captures: what a device said, as JSON lines that replay. Reading and writing their text, not files.
 
-The header; then one line for each thing heard, in order; then the keys that the visit must give:
+The header; then one line for each thing heard, in order; then what the visit must give, keys and readings in words:
 
     {"capture": 1, "driver": "acme.glu", "profile": "acme/glu", ...}
     {"at": 0.0, "opened": {"name": "GLU 7"}}
     {"at": 0.7, "channel": "measurement", "hex": "0b0d00"}
     {"at": 0.8, "refused": "read", "channel": "serial_number", "code": 10}
     {"at": 0.9, "refused": "write", "channel": "racp", "hex": "0101", "reply": true, "code": 128}
-    {"keys": ["20260314-r-0"]}
+    {"keys": ["20260314-r-0"], "readings": ["2026-03-14 07:05:09  glucose  value 96 mg/dL"]}
 
 The header may say more: `sha256` (of what was heard, see `digest`), `cursor` (that the visit began with), `unit` (a word for
 the device, no serial number), `scrubbed` (how identities were removed).
@@ -40,11 +40,12 @@ Heard = Opened | Received | Refused
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """`header` names driver, profile, firmware, origin and licence; `keys` are those that the visit must give."""
+    """`header` names driver, profile, firmware, origin and licence; `keys` and `readings` (as `in_words` tells them) are what the visit must give."""
 
     header: Mapping[str, str]
     heard: Sequence[Heard]
     keys: Sequence[str] = ()
+    readings: Sequence[str] = ()
 
     @property
     def opened(self) -> Opened:
@@ -63,7 +64,12 @@ def dump(capture: Capture) -> Iterator[str]:
     yield json.dumps({"capture": int(VERSION), **capture.header})
     yield from map(event_line, capture.heard)
     if capture.keys:
-        yield json.dumps({"keys": list(capture.keys)})
+        yield stated_line(capture.keys, capture.readings)
+
+
+def stated_line(keys: Sequence[str], readings: Sequence[str]) -> str:
+    """What a visit must give, as the line that says so. A key need not hold a value: those of numbered records don't."""
+    return json.dumps({"keys": list(keys), "readings": list(readings)}, ensure_ascii=False)
 
 
 def event_line(event: Heard) -> str:
@@ -74,7 +80,7 @@ def event_line(event: Heard) -> str:
 def digest(capture: Capture) -> str:
     """SHA-256 of what was heard, for the header's `sha256`: whoever changes an octet or a time has to say so there.
 
-    The keys are not in it: they are what somebody found right after reading.
+    Keys and readings are not in it: they are what somebody found right after reading.
     """
     lines = "".join(f"{event_line(event)}\n" for event in capture.heard)
     return hashlib.sha256(lines.encode()).hexdigest()
@@ -99,6 +105,7 @@ def parse(lines: Iterable[str]) -> Capture:
     header: dict[str, str] | None = None
     heard: list[Heard] = []
     keys: list[str] = []
+    readings: list[str] = []
     for number, line in enumerate(lines, 1):
         if number > LINES_MAX:
             raise CaptureError(f"over {LINES_MAX} lines")
@@ -112,13 +119,14 @@ def parse(lines: Iterable[str]) -> Capture:
                     raise ValueError(f"capture version {version}; {VERSION} is read here")
             elif "keys" in entry:
                 keys.extend(map(str, entry["keys"]))
+                readings.extend(map(str, entry.get("readings", ())))
             else:
                 heard.append(_heard(entry))
         except _MALFORMED as error:
             raise CaptureError(f"line {number}: {error!r} in {line[:80]!r}") from error
     if header is None:
         raise CaptureError("no header line")
-    return Capture(header, heard, keys)
+    return Capture(header, heard, keys, readings)
 
 
 def _heard(entry: Mapping[str, Any]) -> Heard:

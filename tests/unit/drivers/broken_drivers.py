@@ -34,6 +34,7 @@ from gateway.sdk import (
     ReportClock,
     Session,
     SetTimer,
+    Subscribe,
     TimerFired,
     UnitInfo,
     Write,
@@ -255,6 +256,29 @@ class KnowsOneUnit(Bent):
             for name, part in told.parts.items()
         }
         return replace(told, parts=parts)
+
+
+class AddsTen(Bent):
+    def read(self, told: Reading) -> Reading:
+        parts = {
+            name: replace(part, number=part.number + 10) if isinstance(part, Quantity) else part
+            for name, part in told.parts.items()
+        }
+        return replace(told, parts=parts)
+
+
+class SpellsItsUnit(Bent):
+    def read(self, told: Reading) -> Reading:
+        parts = {
+            name: replace(part, unit=f"{part.unit}s") if isinstance(part, Quantity) else part
+            for name, part in told.parts.items()
+        }
+        return replace(told, parts=parts)
+
+
+class NeverSubscribes(Bent):
+    def tell(self, command: Command) -> Iterable[Command]:
+        return () if isinstance(command, Subscribe) else super().tell(command)
 
 
 class HidesControl(Bent):

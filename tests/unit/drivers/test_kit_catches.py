@@ -1,6 +1,6 @@
 """The kit can fail: for each check a driver that is broken in just that way, and what the check says of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 
 from drivers.gatt.blood_pressure import subject as cuff
 from drivers.gatt.glucose import subject as ble_meter
+from drivers.testing.between import Between
 from drivers.testing.case import Case
 from drivers.testing.judge import CHECKS, Result, hold
 from drivers.testing.subject import Act, DeviceClock, Specimen, Subject
@@ -18,11 +19,17 @@ from gateway.contract.profile import Profile
 from gateway.sdk import (
     Driver,
     FlowDriver,
+    Read,
     Reading,
+    Received,
+    Refused,
+    Subscribe,
     UnitInfo,
+    Write,
 )
 from tests.kit.faults import PLANTS
 from tests.unit.drivers.broken_drivers import (
+    AddsTen,
     AMinuteLate,
     Bent,
     CommitsAtTheEnd,
@@ -42,8 +49,10 @@ from tests.unit.drivers.broken_drivers import (
     MovesTheCursorFirst,
     NamesByDisplay,
     NeedsNoTimer,
+    NeverSubscribes,
     RaisesUnicodeError,
     RemembersTheDisplay,
+    SpellsItsUnit,
     TakesPacketsForLines,
     TellsANumber,
     TellsPosition,
@@ -75,6 +84,12 @@ class Impostor:
 
 BROKEN: list[tuple[str, str, Callable[[Driver], Driver], str]] = [
     ("replay_matches", "meter", AMinuteLate, "the capture states"),
+    (
+        "replay_matches",
+        "ble_meter",
+        AddsTen,
+        "ketone  value 10.8 mmol/L",
+    ),
     ("replay_repeats", "cuff", Counts, "the second time"),
     ("replay_repeats", "meter", RemembersTheDisplay, "the second time"),
     ("cuts_do_not_matter", "meter", TakesPacketsForLines, "no answer within"),
@@ -134,9 +149,41 @@ def test_each_check_catches_the_driver_that_is_broken_in_its_way(
     )
 
 
+class _TellsUnasked(Between):
+    """A device's side, written by a vendor, that does not mind who listens."""
+
+    def hear(self, command: Subscribe | Write | Read) -> Iterable[Received | Refused]:
+        for channel in ("measurement", "racp"):
+            list(super().hear(Subscribe(channel)))
+        return super().hear(command)
+
+
+@dataclass(frozen=True)
+class Lax(Impostor):
+    def specimen(self, profile: Profile, clock: DeviceClock, manner: str) -> Specimen:
+        return _TellsUnasked(super().specimen(profile, clock, manner))
+
+
+def test_a_session_that_never_subscribes_hears_nothing_over_the_radio() -> None:
+    case = case_of("ble_meter", NeverSubscribes)
+    lax = replace(case, subject=Lax(ble_meter.SUBJECT, case.subject.driver))
+    tried = {trial.input: trial.why or "" for trial in CHECKS["profile_agrees"](lax)}
+
+    assert "tells on ['measurement', 'racp'], to which the session" in tried["who listens"]
+    assert not tried["the kind"]  # it looks as if all were well
+
+
+def test_a_unit_that_no_box_can_convert_is_named_with_those_that_it_can() -> None:
+    tried = CHECKS["profile_agrees"](case_of("ble_meter", SpellsItsUnit))
+
+    assert "Write one of mg/dL, mmol/L, kg/L, mol/L" in next(
+        trial.why or "" for trial in tried if trial.input == "the units"
+    )
+
+
 @pytest.mark.parametrize(
     ("check", "which", "driver"),
-    [BROKEN[4][:3], BROKEN[7][:3], BROKEN[11][:3], BROKEN[16][:3]],
+    [BROKEN[5][:3], BROKEN[8][:3], BROKEN[12][:3], BROKEN[17][:3]],
     ids=lambda one: one if isinstance(one, str) else "driver",
 )
 def test_the_one_trial_that_failed_fails_by_itself_and_the_one_before_it_does_not(
