@@ -27,12 +27,19 @@ def read_capture(path: Path) -> Capture:
 
 
 def profile_of(told: Capture, path: Path, asked: str = "") -> Profile:
-    """The profile that was asked for, else the capture's own. Raises ConfigError."""
+    """The profile that was asked for, else the capture's own. Raises ConfigError, also where it lacks a channel that the capture names."""
     profiles = load_profiles()
     name = asked or told.header.get("profile", "")
     if name not in profiles:
         raise ConfigError(
             str(path), "profile", f"{name!r} is no profile", " or ".join(sorted(profiles))
+        )
+    if not asked and (strangers := told.strangers(profiles[name])):
+        raise ConfigError(
+            str(path),
+            "channel",
+            f"{strangers[0]!r} is no channel of {name}",
+            " or ".join(sorted(profiles[name].channels)),
         )
     return profiles[name]
 

@@ -143,6 +143,9 @@ def _not_echoed(case: Case, reading: Reading) -> str | None:
 
 
 def _mismatch(case: Case, capture: Capture) -> str | None:
+    if strangers := capture.strangers(case.profile):
+        known = ", ".join(sorted(case.profile.channels))
+        return f"tells on {list(strangers)}, which the profile does not name; it names {known}"
     played = _play(case, capture)
     if played.ending is Ending.BUG:
         return f"raised {type(played.error).__name__}: {played.error}"

@@ -23,9 +23,11 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from gateway.contract.profile import Profile
 from gateway.contract.session import Opened, Read, Received, Refused, Subscribe, Write
 
 VERSION = "1"
+BLE = "ble"
 LINES_MAX = 1_000_000
 # What json, float() and fromhex() raise over text that is no capture.
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -52,6 +54,14 @@ class Capture:
         """How the link opened; without facts, at the time of what was heard first, where the capture doesn't say."""
         said = next((event for event in self.heard if isinstance(event, Opened)), None)
         return said or Opened(min((event.at for event in self.heard), default=0.0))
+
+    def strangers(self, profile: Profile) -> Sequence[str]:
+        """Channels that the capture names and the profile does not: nobody listens there. Of a connection alone; a cable is one line."""
+        named = {
+            event.channel if isinstance(event, Received) else event.command.channel
+            for event in self.told
+        }
+        return sorted(named - profile.channels.keys()) if profile.link == BLE else ()
 
     @property
     def told(self) -> Sequence[Received | Refused]:

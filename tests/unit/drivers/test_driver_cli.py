@@ -40,6 +40,12 @@ def test_a_replay_shows_value_unit_time_and_marks() -> None:
     assert "irregular_pulse" in told.output
 
 
+MISSPELT = (
+    '{"capture": 1, "profile": "generic/blood-pressure"}\n'
+    '{"at": 1, "channel": "measurment", "hex": "00"}\n'
+)
+
+
 def test_a_visit_that_breaks_off_shows_in_the_exit_status(tmp_path: Path) -> None:
     cut = tmp_path / "cut.jsonl"
     cut.write_text(
@@ -61,6 +67,7 @@ def test_a_visit_that_breaks_off_shows_in_the_exit_status(tmp_path: Path) -> Non
         ("\udcff", "(file)"),
         ('{"capture": 1}', "profile"),
         ('{"capture": 1, "profile": "acme/none"}', "profile"),
+        (MISSPELT, "channel"),
     ],
 )
 def test_what_is_no_capture_is_refused_with_a_sentence(tmp_path: Path, text: str, key: str) -> None:
@@ -72,6 +79,13 @@ def test_what_is_no_capture_is_refused_with_a_sentence(tmp_path: Path, text: str
     assert isinstance(told.exception, ConfigError)
     assert told.exception.key == key
     assert str(path) in str(told.exception)
+
+
+def test_another_profile_may_lack_a_channel_of_the_capture() -> None:
+    capture = HOME / "gatt/blood_pressure/captures/omron_two_users.jsonl"
+    named = ["--profile", "beurer/bm59"]
+
+    assert RUN.invoke(cli.driver_app, ["replay", str(capture), *named]).exception is None
 
 
 def test_a_missing_capture_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from drivers.testing.subjects import cases_of
 from drivers.vendor.onetouch_ultra2 import subject as meter
 from gateway.contract.capture import Capture
 from gateway.contract.profile import Profile
+from gateway.contract.session import Received
 from gateway.runtime.errors import ConfigError
 
 ROOT = Path(cli.__file__).parent.parent
@@ -83,6 +84,28 @@ def test_a_capture_without_keys_proves_nothing_and_says_what_to_write() -> None:
     assert found.result is Result.FAILED
     assert "states no keys" in found.why
     assert "20150321-c-" in found.why
+
+
+def test_a_capture_without_readings_says_what_to_write() -> None:
+    captures = {name: replace(one, readings=()) for name, one in METER.captures.items()}
+
+    found = hold(replace(METER, captures=captures), "replay_matches")
+
+    assert '"readings": ["2015-03-21 16:39:46  glucose  value 176 mg/dL' in found.why
+    assert json.loads(found.why[found.why.index("{") :])["keys"] == list(
+        next(iter(captures.values())).keys
+    )
+
+
+def test_a_capture_on_a_channel_that_the_profile_lacks_is_heard_by_nobody() -> None:
+    captures = {
+        name: replace(one, heard=[*one.heard, Received(9.0, "measurment", b"\0")])
+        for name, one in CUFFS[0].captures.items()
+    }
+
+    found = hold(replace(CUFFS[0], captures=captures), "replay_matches")
+
+    assert "tells on ['measurment'], which the profile does not name; it names" in found.why
 
 
 def test_a_profile_without_captures_is_not_proven_by_silence() -> None:
