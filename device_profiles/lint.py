@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -34,12 +34,13 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, where, why, and what mends it."""
+    """One thing that is wrong, where, why, and what mends it; `concerns` names the profiles that it is about."""
 
     code: Code
     where: str
     why: str
     mend: str
+    concerns: frozenset[str | None] = field(default=frozenset(), compare=False)
 
     def __str__(self) -> str:
         """One line for a terminal."""
@@ -76,12 +77,27 @@ def lint(one: Path | None = None, folder: Path | None = None) -> list[Finding]:
             )
     for entry in catalogue.values():
         findings += _form(entry)
-    findings += _seen(catalogue, _sightings(one, theirs))
-    if one is None:
-        return findings
-    mine = {str(one), str(one.resolve()), profile_id(one.resolve())}
-    # A sighting may be recorded in two folders: beside ours, and beside a copy that isn't installed yet.
-    return list(dict.fromkeys(finding for finding in findings if finding.where in mine))
+    # What can't be read wins nothing: that is told once, not of each of its sightings again.
+    unread = places.keys() - catalogue.keys()
+    sightings = [one for one in _sightings(one, theirs) if one.wins not in unread]
+    findings += _seen(catalogue, sightings, _beside(one) if one else {})
+    return _of(one, findings) if one else findings
+
+
+def _of(one: Path, findings: Sequence[Finding]) -> list[Finding]:
+    """Each once: a sighting may be recorded in two folders, beside ours and beside a copy that isn't installed yet."""
+    places, name = {str(one), str(one.resolve())}, profile_id(one.resolve())
+    mine = (it for it in findings if it.where in {*places, name} or name in it.concerns)
+    return list(dict.fromkeys(mine))
+
+
+def _beside(one: Path) -> Mapping[Sighted, str]:
+    """What lies beside a profile, and its id: whoever wrote it down wants to know, also where it names no profile."""
+    return dict.fromkeys(recorded(_shelf_of(one).sightings), profile_id(one.resolve()))
+
+
+def _shelf_of(one: Path) -> Shelf:
+    return Shelf("", one.resolve().parent.parent.parent)
 
 
 def _taken(name: str, path: Path, by: Path) -> Finding:
@@ -97,7 +113,7 @@ def _sightings(one: Path | None, theirs: Sequence[Shelf]) -> list[Sighted]:
     """All that are recorded: ours, those of other distributions, and those that lie beside a file not installed yet."""
     folders = {OURS.sightings.resolve(), *(other.sightings.resolve() for other in theirs)}
     if one is not None:
-        folders.add(one.resolve().parent.parent.parent / OURS.sightings.name)
+        folders.add(_shelf_of(one).sightings)
     return [sighted for folder in sorted(folders) for sighted in recorded(folder)]
 
 
@@ -128,9 +144,12 @@ def _form(entry: Entry) -> Iterator[Finding]:
         )
 
 
-def _seen(catalogue: Mapping[str, Entry], sightings: Sequence[Sighted]) -> Iterator[Finding]:
+def _seen(
+    catalogue: Mapping[str, Entry], sightings: Sequence[Sighted], beside: Mapping[Sighted, str]
+) -> Iterator[Finding]:
     won: set[str] = set()
     for sighted in sightings:
+        owner = sighted.wins if sighted.wins in catalogue else beside.get(sighted)
         match identify(sighted.sighting, catalogue):
             case Tie(profiles):
                 for name in profiles:
@@ -139,6 +158,7 @@ def _seen(catalogue: Mapping[str, Entry], sightings: Sequence[Sighted]) -> Itera
                         name,
                         f"ties with {', '.join(sorted({*profiles} - {name}))} on sighting {sighted.name}",
                         "Add a clue that only this device shows",
+                        frozenset({owner} - {*profiles}),
                     )
                 continue
             case Match(profile):
@@ -150,8 +170,9 @@ def _seen(catalogue: Mapping[str, Entry], sightings: Sequence[Sighted]) -> Itera
             yield Finding(
                 Code.LOST,
                 winner or sighted.wins or "",
-                f"sighting {sighted.name} ({sighted.place}) is won by {winner}, and should be by {sighted.wins}",
+                f"sighting {sighted.name} ({sighted.place}) is won by {winner or 'no profile'}, and should be by {sighted.wins or 'none'}",
                 "Mend the clues, or the record if it is wrong",
+                frozenset({owner}),
             )
         if sighted.wins is not None and sighted.wins not in catalogue:
             yield Finding(
@@ -159,6 +180,7 @@ def _seen(catalogue: Mapping[str, Entry], sightings: Sequence[Sighted]) -> Itera
                 sighted.place,
                 f"names {sighted.wins}, which is no profile",
                 "Write the id of one",
+                frozenset({owner}),
             )
     for name in sorted(catalogue.keys() - won):
         yield Finding(
