@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from device_profiles.channel_names import strange
 from device_profiles.identify import Match, Tie, identify
 from device_profiles.loader import Entry, files, load_file, profile_id
 from device_profiles.shelves import OURS, Shelf, offers, shelf
@@ -30,6 +31,7 @@ class Code(StrEnum):
     LOST = "P007"
     NO_SUCH_PROFILE = "P008"
     TAKEN = "P009"
+    STRANGE_CHANNEL = "P010"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def lint(one: Path | None = None, folder: Path | None = None) -> list[Finding]:
             )
     for entry in catalogue.values():
         findings += _form(entry)
+    findings += _strange(catalogue)
     # What can't be read wins nothing: that is told once, not of each of its sightings again.
     unread = places.keys() - catalogue.keys()
     sightings = [one for one in _sightings(one, theirs) if one.wins not in unread]
@@ -141,6 +144,20 @@ def _form(entry: Entry) -> Iterator[Finding]:
             where,
             f"driver {entry.profile.driver!r} is not installed",
             f"Write one of {', '.join(sorted(drivers))}",
+        )
+
+
+def _strange(catalogue: Mapping[str, Entry]) -> Iterator[Finding]:
+    for one in strange(entry.profile for entry in catalogue.values()):
+        only = one.others[0] if len(one.others) == 1 else None
+        yield Finding(
+            Code.STRANGE_CHANNEL,
+            str(catalogue[one.profile].path),
+            f"no other profile of its driver has a channel {one.name}; "
+            + (
+                f"{only} calls it {one.meant}" if only else f"{len(one.others)} call it {one.meant}"
+            ),
+            f"Write {one.meant}" + (f", or {one.name} there" if only else ""),
         )
 
 

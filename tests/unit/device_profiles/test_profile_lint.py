@@ -43,6 +43,7 @@ def test_codes_stay() -> None:
         "LOST": "P007",
         "NO_SUCH_PROFILE": "P008",
         "TAKEN": "P009",
+        "STRANGE_CHANNEL": "P010",
     }
 
 

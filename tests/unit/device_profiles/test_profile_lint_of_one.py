@@ -71,3 +71,55 @@ def unread(folder: Path) -> list[Finding]:
 def test_of_a_profile_that_cant_be_read_nothing_else_is_told(tmp_path: Path) -> None:
     assert [finding.code for finding in unread(tmp_path)] == [Code.UNREADABLE]
     assert [code for code, _ in told(shelf(tmp_path / "mine", WON, text="x"))] == [Code.UNREADABLE]
+
+
+def strange(folder: Path, old: str, new: str, text: str = OWN) -> list[Finding]:
+    assert old in text
+    return lint(shelf(folder, WON, text=text.replace(old, new)))
+
+
+def test_a_misspelt_channel_is_told_with_the_name_that_was_meant(tmp_path: Path) -> None:
+    (finding,) = strange(tmp_path, "measurement = {", "measurment = {")
+
+    assert finding.code is Code.STRANGE_CHANNEL
+    assert "channel measurment" in finding.why
+    assert finding.mend == "Write measurement"
+
+
+def test_another_word_for_a_channel_is_known_by_its_place(tmp_path: Path) -> None:
+    (finding,) = strange(tmp_path, "measurement = {", "pressure = {")
+
+    assert (finding.code, finding.mend) == (Code.STRANGE_CHANNEL, "Write measurement")
+
+
+def test_a_misspelt_channel_elsewhere_is_known_by_its_letters(tmp_path: Path) -> None:
+    text = OWN.replace('characteristic = "2a35"', 'characteristic = "fff1"')
+    (finding,) = strange(tmp_path, "measurement = {", "mesurement = {", text)
+
+    assert (finding.code, finding.mend) == (Code.STRANGE_CHANNEL, "Write measurement")
+
+
+def test_a_channel_that_no_other_has_and_that_is_like_none_is_let_be(tmp_path: Path) -> None:
+    more = 'cuff_colour = { service = "fff0", characteristic = "fff2", optional = true }\n'
+
+    assert strange(tmp_path, "[channels]\n", f"[channels]\n{more}") == []
+
+
+def test_the_only_profile_of_a_driver_is_let_be(tmp_path: Path) -> None:
+    models = copytree(MODELS, tmp_path / "all" / "models")
+    path = models / "generic" / "health-sensor.toml"
+    path.write_text(path.read_text().replace("stored = {", "storred = {"))
+
+    assert Code.STRANGE_CHANNEL not in {finding.code for finding in lint(folder=models)}
+
+
+def test_of_two_profiles_that_differ_either_may_be_wrong(tmp_path: Path) -> None:
+    models = copytree(MODELS, tmp_path / "all" / "models")
+    path = models / "roche" / "accu-chek-smartguide.toml"
+    path.write_text(path.read_text().replace("feature = {", "features = {"))
+
+    (finding,) = lint(path, models)
+
+    assert finding.code is Code.STRANGE_CHANNEL
+    assert "generic/cgm calls it feature" in finding.why
+    assert finding.mend == "Write feature, or features there"
