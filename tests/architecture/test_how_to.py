@@ -10,14 +10,18 @@ from pathlib import Path
 import click
 import pytest
 import typer
+from pydantic import BaseModel
 from typer.testing import CliRunner
 
+from device_profiles import schema
 from device_profiles.lint import Code, lint
+from drivers.testing.quality import Quality
 from gateway.cli import build
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 ADD = ROOT / "docs" / "how-to" / "add-a-device.md"
+CHECK = ROOT / "docs" / "how-to" / "check-a-driver.md"
 # Those that need neither radio nor broker, and are done in a second. A page that makes a package (acme) is followed as a whole
 # by tests/whole/test_new_driver.py.
 AT_ONCE = ("vitalgate profile ", "vitalgate driver list", "vitalgate driver replay")
@@ -67,6 +71,21 @@ def test_the_copied_profile_is_what_the_page_says_it_is(tmp_path: Path) -> None:
         subprocess.run(shlex.split(command), cwd=tmp_path, check=True)
     copied = tmp_path / shlex.split(shell[-1])[-1]
     assert {finding.code for finding in lint(copied)} == {Code.TIE, Code.NEVER_SEEN}
+
+
+def test_every_key_of_a_profile_is_explained() -> None:
+    tables = (one for one in vars(schema).values() if isinstance(one, type))
+    told = [one for table in tables if issubclass(table, BaseModel) for one in table.model_fields]
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", ADD.read_text()))))
+
+    assert "link" in told
+    assert sorted(set(told) - named) == []
+
+
+def test_every_key_of_a_quality_file_is_explained() -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \|", CHECK.read_text(), re.MULTILINE))
+
+    assert sorted(Quality.model_fields.keys() - rows) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -14,8 +14,8 @@ from tests.whole.wheel import PATIENCE_S, ROOT, Built, done, run
 PAGE = ROOT / "docs" / "how-to" / "write-a-driver.md"
 # What this laptop has already, has not (a device), or would have to record first.
 ELSEWHERE = (
-    "pip install vitalgate",
-    "pip install 'vitalgate[edge]'",
+    "pip install -e CLONE",
+    "pip install -e 'CLONE[edge]'",
     "vitalgate edge read",
     "vitalgate driver scrub",
 )
