@@ -2,13 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
+from device_profiles.cures import cure
 from device_profiles.schema import Advert, Identify, ProfileFile
 from device_profiles.shelves import OURS, Shelf, offers, shelf
 from gateway.contract.profile import (
@@ -172,20 +173,22 @@ def _parsed(path: Path) -> Mapping[str, object]:
 
 
 def _refusal(path: Path, error: ValidationError) -> ConfigError:
-    first = error.errors(include_url=False)[0]
+    faults = error.errors(include_url=False)
+    first = faults[0]
+    if first["type"] == "missing":  # perhaps it is there, and misspelt
+        first = next((one for one in faults if one["type"] == "extra_forbidden"), first)
     key = ".".join(str(step) for step in first["loc"]) or "(file)"
-    why = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        return ConfigError(str(path), key, "is missing", f"{key} = …")
-    if first["type"] == "extra_forbidden":
-        return ConfigError(str(path), key, "is no key of a profile", _near(first["loc"]))
-    given = "" if isinstance(first["input"], Mapping) else f", but stands as {first['input']!r}"
-    return ConfigError(str(path), key, f"{why}{given}", "what this asks for")
-
-
-def _near(place: Iterable[int | str]) -> str:
-    fields: Mapping[str, object] = ProfileFile.model_fields
-    return f"one of {', '.join(sorted(fields))}" if len(tuple(place)) == 1 else "it nowhere"
+    given = "" if isinstance(first["input"], Mapping) else f"stands as {first['input']!r}"
+    match first["type"]:
+        case "missing":
+            return ConfigError(str(path), key, "is missing", f"{key} = …")
+        case "extra_forbidden":
+            why = f"is no key of {'this table' if len(first['loc']) > 1 else 'a profile'}"
+        case "string_pattern_mismatch" | "literal_error":
+            why = given
+        case _:
+            why = first["msg"].removeprefix("Value error, ") + (given and f", but {given}")
+    return ConfigError(str(path), key, why, cure(first))
 
 
 def _profile(told: ProfileFile, name: str) -> Profile:

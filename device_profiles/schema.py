@@ -1,5 +1,6 @@
 """What may stand in a profile's TOML file. Data only: no conditions, no expressions; a profile that wants one wants a driver."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
@@ -28,16 +29,36 @@ DEADLINE_S_MAX = 900.0
 YEAR_S = 31_536_000
 VISIT_WINDOWS_MIN = 3  # a visit to a stream ends itself before its deadline, by a window and more
 
+_TEXT = r"^[^\x00-\x1f\x7f]+$"
+_UUID = r"^([0-9a-f]{4}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"
+_CHANNEL = r"^[a-z][a-z0-9_]{0,39}$"
+_FRAMING = r"^[78][NEO][12]$"
+_USB = r"^[0-9a-f]{4}:[0-9a-f]{4}$"
+_DRIVER = r"^[a-z0-9_]+(\.[a-z0-9_]+)+$"
+# What a person reads in place of a pattern.
+FORMS: Mapping[str, str] = {
+    _TEXT: "text without control characters",
+    _UUID: "four hex digits or a full UUID, in small letters",
+    _CHANNEL: "a name in small letters, digits and _",
+    _FRAMING: 'data bits, parity and stop bits, as in "8N1"',
+    _USB: 'vendor and product in small hex digits, as in "067b:2303"',
+    _DRIVER: "words with a dot between, in small letters, as in gatt.glucose",
+}
+
+
+class MisfitError(ValueError):
+    """What several keys together make impossible, and what to write instead."""
+
+    def __init__(self, why: str, instead: str) -> None:
+        """Both for the operator."""
+        super().__init__(why)
+        self.instead = instead
+
+
 Seconds = Annotated[float, Field(strict=True, ge=0, le=DEADLINE_S_MAX, allow_inf_nan=False)]
-Text = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Uuid = Annotated[
-    StrictStr,
-    Field(
-        pattern=r"^([0-9a-f]{4}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
-        description='a UUID in lower case, as in "1810"',
-    ),
-]
-ChannelName = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Text = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=_TEXT)]
+Uuid = Annotated[StrictStr, Field(pattern=_UUID)]
+ChannelName = Annotated[StrictStr, Field(pattern=_CHANNEL)]
 
 
 def _decimal_text(given: object) -> object:
@@ -100,9 +121,7 @@ class SerialPort(_Table):
     baud: Literal[
         1200, 2400, 4800, 9600, 14400, 19200, 38400, 57600, 115200, 230400, 460800, 921600
     ]
-    framing: Annotated[
-        StrictStr, Field(pattern=r"^[78][NEO][12]$", description='framing as in "8N1"')
-    ] = "8N1"
+    framing: Annotated[StrictStr, Field(pattern=_FRAMING)] = "8N1"
 
 
 class Identify(_Table):
@@ -119,14 +138,7 @@ class Identify(_Table):
     ] = ()
     models: Annotated[tuple[Text, ...], Field(max_length=NAMES_MAX)] = ()
     usb: Annotated[
-        tuple[
-            Annotated[
-                StrictStr,
-                Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$", description='as in "067b:2303"'),
-            ],
-            ...,
-        ],
-        Field(max_length=NAMES_MAX),
+        tuple[Annotated[StrictStr, Field(pattern=_USB)], ...], Field(max_length=NAMES_MAX)
     ] = ()
 
     @model_validator(mode="after")
@@ -192,7 +204,7 @@ class ProfileFile(_Table):
     maker: Text
     model: Text
     kind: Annotated[StrictStr, Field(description=f"one of {', '.join(sorted(KINDS))}")]
-    driver: Annotated[StrictStr, Field(max_length=80, pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$")]
+    driver: Annotated[StrictStr, Field(max_length=80, pattern=_DRIVER)]
     link: Literal["ble", "advert", "serial"]
     support: Literal["published device bytes", "reference project's tests", "documents only"]
     basis: Text
@@ -234,11 +246,16 @@ class ProfileFile(_Table):
     def _kind_is_known(self) -> Self:
         kind = KINDS.get(self.kind)
         if kind is None:
-            raise ValueError(f"kind {self.kind!r} is none of {', '.join(sorted(KINDS))}")
+            raise MisfitError(
+                f"kind {self.kind!r} is not known", f"one of {', '.join(sorted(KINDS))}"
+            )
         for part, bounds in self.ranges.items():
             stored = kind.parts.get(part)
             if stored is None:
-                raise ValueError(f"ranges.{part}: {self.kind} has {', '.join(kind.parts)}")
+                why = f"ranges.{part}: {self.kind} has no such part"
+                raise MisfitError(why, f"one of {', '.join(kind.parts)}")
             if (bounds.unit, stored) not in FACTORS:
-                raise ValueError(f"ranges.{part}: unit {bounds.unit!r} can't become {stored}")
+                known = sorted(unit for unit, becomes in FACTORS if becomes == stored)
+                why = f"ranges.{part}: unit {bounds.unit!r} can't become {stored}"
+                raise MisfitError(why, f"one of {', '.join(known)}")
         return self
