@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from drivers.testing.judge import Finding, Result, Tier
+from drivers.testing.judge import CHECKS, Finding, Result, Tier
 
 _COLOURS = {
     Result.PASSED: "green",
@@ -80,11 +80,17 @@ def print_table(report: Report, console: Console) -> None:
 
 
 def summary(report: Report) -> str:
-    """The last line: what was earned, and what stands in the way."""
-    failed = sum(not finding.good for finding in report.findings)
-    exempt = sum(finding.result is Result.EXEMPT for finding in report.findings)
+    """The last line: what was earned, and what stands in the way. A check that fails for any profile has failed."""
+    checks = {finding.check for finding in report.findings}
+    failed = {finding.check for finding in report.findings if not finding.good}
+    exempt = {it.check for it in report.findings if it.result is Result.EXEMPT} - failed
     tried = sum(finding.tried for finding in report.findings)
-    told = f"{report.driver}: {len(report.findings)} checks held, {failed} failed, {exempt} exempt, {tried:,} inputs tried"
+    told = (
+        f"{report.driver}: {len(checks - failed - exempt)} held, {len(failed)} failed, {len(exempt)} exempt"
+        f" of {len(checks)} checks, {tried:,} inputs tried"
+    )
+    if report.tier is None and checks == set(CHECKS):
+        return f"{told}; a tier is earned by all profiles together: leave --profile out"
     if report.tier is None:
         return f"{told}; a tier is earned by all checks only"
     return f"{told}; tier: {report.tier}{_WHAT_NEXT[report.tier]}"

@@ -21,7 +21,7 @@ from drivers.testing import subjects
 from drivers.testing.case import Case, Trial
 from drivers.testing.judge import CHECKS, Finding, Result, Tier, hold, tier
 from drivers.testing.quality import parse_quality
-from drivers.testing.report import Report, as_json, as_lines
+from drivers.testing.report import Report, as_json, as_lines, summary
 from drivers.testing.subject import Act, DeviceClock, Hours, Specimen
 from drivers.testing.subjects import cases_of
 from drivers.vendor.onetouch_ultra2 import subject as meter
@@ -187,8 +187,36 @@ def test_a_failure_is_told_with_input_reason_and_the_line_that_shows_it_again() 
         "it broke",
         "vitalgate driver check",
     ]
-    assert "2 checks held, 1 failed, 0 exempt" in lines[-1]
+    assert "a: 1 held, 1 failed, 0 exempt of 2 checks, 4 inputs tried" in lines[-1]
     assert json.loads(as_json([report]))[0]["good"] is False
+
+
+def test_a_check_that_fails_for_any_profile_has_failed_and_is_counted_once() -> None:
+    x, y, z = (Finding("a", "p", check, 1, Result.PASSED) for check in "xyz")
+    findings = [
+        *(x, replace(y, result=Result.EXEMPT), z),
+        *(replace(one, profile="q", result=Result.FAILED) for one in (x, y)),
+        *(replace(x, profile="r", result=Result.IDLE), replace(z, profile="r")),
+    ]
+
+    assert summary(Report("a", findings, None)).startswith(
+        "a: 1 held, 2 failed, 0 exempt of 3 checks, 7 inputs tried"
+    )
+
+
+def test_an_exempted_check_is_counted_apart_though_it_passes_for_another_profile() -> None:
+    one = Finding("a", "p", "x", 1, Result.EXEMPT)
+
+    told = summary(Report("a", [one, replace(one, profile="q", result=Result.PASSED)], None))
+
+    assert told.startswith("a: 0 held, 0 failed, 1 exempt of 1 checks")
+
+
+def test_all_checks_of_one_profile_alone_earn_no_tier_and_the_summary_says_why() -> None:
+    assert summary(Report("a", GOOD, None)).endswith(
+        "; a tier is earned by all profiles together: leave --profile out"
+    )
+    assert summary(Report("a", GOOD[1:], None)).endswith("; a tier is earned by all checks only")
 
 
 @pytest.mark.parametrize(
