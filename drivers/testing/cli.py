@@ -9,7 +9,7 @@ from rich.console import Console
 
 from drivers.testing.judge import CHECKS, Finding, judge, tier
 from drivers.testing.report import Report, as_json, as_lines, print_table
-from drivers.testing.subjects import cases, offered
+from drivers.testing.subjects import cases, offered, quality_file
 from gateway.runtime.errors import ConfigError
 
 SEED = 1
@@ -51,7 +51,8 @@ def _held(driver: str, seed: int, names: Sequence[str], profile: str, trial: int
     asked = [case for case in tried if profile in ("", case.profile.id)]
     if not asked:
         known = " or ".join(case.profile.id for case in tried)
-        raise ConfigError("--profile", driver, f"has no profile {profile!r}", known)
+        cure = f"{known}, or add it to `profiles` in {quality_file(driver)}"
+        raise ConfigError("--profile", driver, f"is not tried with a profile {profile!r}", cure)
     findings: list[Finding] = [found for case in asked for found in judge(case, names, trial)]
     captures = [capture for case in tried for capture in case.captures.values()]
     whole = len(asked) == len(tried) and set(names) == set(CHECKS) and not trial

@@ -21,6 +21,7 @@ from gateway.runtime.errors import ConfigError
 from gateway.runtime.plugins import DRIVERS, found, load
 
 SUBJECTS = "gateway.subjects"
+QUALITY = "quality.toml"
 CAPTURES_MAX = 200
 FILE_BYTES_MAX = 10_000_000
 
@@ -33,11 +34,12 @@ def offered() -> Sequence[str]:
 def cases(driver: str, seed: int) -> list[Case]:
     """The driver with each of its profiles. Raises ConfigError where it has no subject, or its files can't be read."""
     points = found(SUBJECTS)
+    if driver not in points and driver in found(DRIVERS):
+        cure = f"it under the entry point group {SUBJECTS}, and install the package again"
+        raise ConfigError("installed plugins", driver, "offers no subject to the kit", cure)
     if driver not in points:
-        known = "is no driver" if driver not in found(DRIVERS) else "offers no subject to the kit"
-        raise ConfigError(
-            "installed plugins", driver, known, f"one of {', '.join(sorted(points)) or 'none'}"
-        )
+        known = f"one of {', '.join(sorted(points)) or 'none'}"
+        raise ConfigError("installed plugins", driver, "is no driver", known)
     module = points[driver].module
     subject = cast("Subject", load(points[driver]))
     if subject.driver.contract != CONTRACT:
@@ -48,9 +50,14 @@ def cases(driver: str, seed: int) -> list[Case]:
     return [replace(case, installed=driver) for case in cases_of(subject, _home(module), seed)]
 
 
+def quality_file(driver: str) -> Path:
+    """Where it stands with which profiles a driver that offers a subject is tried."""
+    return _home(found(SUBJECTS)[driver].module) / QUALITY
+
+
 def cases_of(subject: Subject, home: Path, seed: int) -> list[Case]:
     """A subject with the files in its folder. Raises ConfigError."""
-    file = home / "quality.toml"
+    file = home / QUALITY
     quality = parse_quality(_text(file), str(file), list(CHECKS))
     known = installed()
     catalogue = known.entries

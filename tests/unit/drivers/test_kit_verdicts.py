@@ -348,6 +348,34 @@ def test_the_command_refuses_what_it_can_not_check(
     assert key in str(told.exception)
 
 
+def test_a_profile_that_the_driver_is_not_tried_with_is_answered_with_where_to_add_it(
+    installed: Path,
+) -> None:
+    told = RUN.invoke(
+        cli.driver_app, ["check", "onetouch.ultra2", "--profile", "generic/blood-pressure"]
+    )
+
+    assert isinstance(told.exception, ConfigError)
+    file = Path(meter.__file__ or "").parent / "quality.toml"
+    assert told.exception.instead == (
+        f"lifescan/onetouch-ultra2, or add it to `profiles` in {file}"
+    )
+
+
+def test_a_driver_without_a_subject_is_answered_with_how_one_is_offered(installed: Path) -> None:
+    home = installed / "acme-1.0.dist-info"
+    home.mkdir()
+    (home / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (home / "entry_points.txt").write_text("[gateway.drivers]\nacme.glu = acme.session:DRIVER\n")
+
+    told = RUN.invoke(cli.driver_app, ["check", "acme.glu"])
+
+    assert isinstance(told.exception, ConfigError)
+    assert "offers no subject to the kit" in told.exception.why
+    assert "gateway.subjects" in told.exception.instead
+    assert "install the package again" in told.exception.instead
+
+
 def pytested(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments],
