@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from drivers.testing.subjects import cases, offered
+from gateway.cli import CONFIG_EXIT
+from gateway.runtime.errors import ConfigError
 from tests.fuzz.counted import FRAMES, counted
 from tests.fuzz.filed import box_of
 from tests.fuzz.limits import FOUND_EXIT, Limited
@@ -19,7 +21,7 @@ LINES_SHOWN = 25
 
 
 def main() -> int:
-    """1 where something was found."""
+    """1 where something was found, 78 where a driver can't be tried."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--driver", action="append", help="these alone")
     parser.add_argument(
@@ -38,7 +40,13 @@ def main() -> int:
     parser.add_argument("--profile", default="", help="with --input: this alone")
     parser.add_argument("--input", help="octets in hex that were found, once more")
     told = parser.parse_args()
-    drivers: list[str] = told.driver or list(offered())
+    try:
+        drivers: list[str] = told.driver or list(offered())
+        for one in drivers:
+            cases(one, told.seed)
+    except ConfigError as fault:
+        print(fault, file=sys.stderr)
+        return CONFIG_EXIT
     if told.input is not None:
         return _once(drivers, told.profile, bytes.fromhex(told.input))
     if told.frames:

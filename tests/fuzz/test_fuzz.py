@@ -21,6 +21,7 @@ from tests.fuzz.filed import box_of
 from tests.fuzz.limits import Limited, Stuck
 from tests.unit.drivers.test_kit_catches import Impostor
 
+ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 1_000
 VISITS_MAX = 5_000
 
@@ -159,3 +160,20 @@ def test_each_engine_runs_for_a_moment(engine: str, tmp_path: Path) -> None:
     # A visit that was begun is ended: on a busy machine that is a second more.
     assert re.search(r"^beurer\.bm: \d+ of 1 s, [1-9]", ran.stdout, re.MULTILINE)
     assert "altered of" in ran.stdout
+
+
+@pytest.mark.parametrize("how", [("--seconds", "1"), ("--frames", "10"), ("--input", "00")])
+def test_a_driver_that_isnt_installed_is_told_in_one_line_and_is_nothing_found(
+    how: tuple[str, str],
+) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", "--driver", "acme.glu", *how],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (told.returncode, told.stdout) == (78, "")
+    assert told.stderr.startswith("installed plugins: acme.glu: is no driver. Write one of ")
+    assert told.stderr.count("\n") == 1
