@@ -21,8 +21,8 @@ from gateway.runtime.errors import ConfigError
 
 BASE = re.compile(r"0000([0-9a-f]{4})-0000-1000-8000-00805f9b34fb")
 SERIAL, SYSTEM_ID = "2a25", "2a23"
-# Services in which devices of any kind say who they are, what time it is, and how full their battery is.
-ANYBODYS = frozenset({"180a", "1805", "180f"})
+# Services of any kind of device: access and attributes, alerts and transmit power, what time it is, who it is, its battery.
+ANYBODYS = frozenset({"1800", "1801", "1802", "1803", "1804", "1805", "180a", "180f"})
 ROWS_MAX = 500
 _UNIT = re.compile(r"[0-9A-Fa-f]{3,}$|[0-9]+$")  # at a name's end: serial digits, or an address
 
@@ -150,8 +150,12 @@ def _head(told: Interview, like: Entry) -> Iterator[str]:
 
 def _clues(told: Interview) -> Iterator[str]:
     yield "[identify]"
-    if told.services:
-        yield f"services = {json.dumps([_short(uuid) for uuid in told.services])}"
+    # A list is an or: one of anybody's services in it, and every device fits.
+    services = [short for short in map(_short, told.services) if short not in ANYBODYS]
+    if len(services) > 1:
+        yield "# CONFIRM: that each of these alone tells this device from others."
+    if services:
+        yield f"services = {json.dumps(services)}"
     # Of a name that is a number no part is the model's, and a glob of nothing would fit every device.
     if stem := _literal(_UNIT.sub("", told.name)):
         yield "# CONFIRM: which part of the name is the model's, and which the unit's."

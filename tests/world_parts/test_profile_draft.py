@@ -141,6 +141,30 @@ def test_a_draft_of_each_device_for_any_maker_says_what_that_ones_profile_says(
         assert drafted.clock == replace(like.profile.clock, settable=False)
 
 
+def long(*shorts: str) -> tuple[str, ...]:
+    return tuple(SERVICE.replace("1810", short) for short in shorts)
+
+
+def test_services_that_any_device_has_are_no_clue() -> None:
+    anybodys = ("1800", "1801", "1804", "1805", "180a", "180f")
+    like = KNOWN["generic/blood-pressure"]
+
+    told = draft(CUFF.model_copy(update={"services": long(*anybodys, "1810")}), like)
+    none = draft(CUFF.model_copy(update={"services": long(*anybodys)}), like)
+
+    assert '[identify]\nservices = ["1810"]\n' in told
+    assert "\nservices" not in none
+
+
+def test_of_several_services_a_person_confirms_that_each_is_a_clue() -> None:
+    like = KNOWN["generic/blood-pressure"]
+
+    told = draft(CUFF.model_copy(update={"services": long("1810", "fe4a")}), like)
+
+    assert "# CONFIRM: that each of these alone tells this device" in told
+    assert 'services = ["1810", "fe4a"]' in told
+
+
 def test_a_name_that_is_a_number_is_no_clue_of_the_model() -> None:
     like = KNOWN["generic/blood-pressure"]
 
