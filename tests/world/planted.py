@@ -155,7 +155,7 @@ FAULTS = (
     Planted(
         "wrong clock goes untold",
         "edge/sending.py",
-        "        off_s = self._time.off_s(batch.base)\n",
+        "        off_s = self._time.off_s(batch.base, in_doubt=doubted)\n",
         "        off_s = None\n",
     ),
     Planted(
