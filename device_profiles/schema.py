@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from gateway.model.identity import Scheme
-from gateway.model.kinds import FACTORS, KINDS
+from gateway.model.kinds import FACTORS, KINDS, shown_as
 
 NAMES_MAX = 8
 EPOCHS_MAX = 16
@@ -255,7 +255,6 @@ class ProfileFile(_Table):
                 why = f"ranges.{part}: {self.kind} has no such part"
                 raise MisfitError(why, f"one of {', '.join(kind.parts)}")
             if (bounds.unit, stored) not in FACTORS:
-                known = sorted(unit for unit, becomes in FACTORS if becomes == stored)
                 why = f"ranges.{part}: unit {bounds.unit!r} can't become {stored}"
-                raise MisfitError(why, f"one of {', '.join(known)}")
+                raise MisfitError(why, f"one of {', '.join(shown_as(stored))}")
         return self

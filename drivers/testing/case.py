@@ -10,7 +10,7 @@ from drivers.testing.quality import Quality
 from drivers.testing.subject import Act, DeviceClock, Hours, Specimen, Subject
 from drivers.testing.visiting import CALM, Mishap, Went, visit
 from gateway.contract.capture import Capture
-from gateway.contract.profile import Profile
+from gateway.contract.profile import ADVERT, Profile
 from gateway.contract.session import Driver, Reading, Received
 from gateway.contract.visit import Ending
 from gateway.contract.words import in_words
@@ -21,7 +21,6 @@ BETWEEN_VISITS_S = 60.0
 EPOCH_BY_DEFAULT = datetime(2000, 1, 1)  # noqa: DTZ001 a device's clock has no zone
 HEX_OCTETS_MAX = 24
 MOST = 50_000  # no bound: that of the judge
-ADVERT = "advert"
 RACP = "racp"  # the channel by which memories are asked for
 CONTEXT = "context_"  # so begin marks and entries that say what is wrong with the context
 WINDOW = "window_"  # so begin entries of a summary that hang on when its samples arrived, and how many did

@@ -22,10 +22,10 @@ from drivers.testing.case import (
 from drivers.testing.shrink import Recorded, in_words, raised, smallest
 from drivers.testing.subject import Specimen
 from drivers.testing.visiting import Bend, Mishap, Went, as_it_came
+from gateway.contract.profile import SERIAL
 from gateway.contract.session import Read, Received, Refused, Subscribe, Write
 from gateway.contract.visit import Ending
 
-SERIAL = "serial"
 PIECE_S = 0.002
 DELAY_S = 0.5
 LATE_S = (2.0, 6.0, 12.0, 30.0)

@@ -21,13 +21,13 @@ from drivers.testing.case import (
     shown,
     stray,
 )
-from drivers.testing.checks_faults import SERIAL
 from drivers.testing.checks_memory import unnamed
 from drivers.testing.subject import Specimen
 from drivers.testing.summaries import SUMMARY, misled, shown_by
 from drivers.testing.torn import Tearing, is_part
 from drivers.testing.visiting import Bend, Mishap, Went, as_it_came
 from gateway.contract.capture import Capture, Heard
+from gateway.contract.profile import SERIAL
 from gateway.contract.replay import Played, replay
 from gateway.contract.session import (
     Opened,

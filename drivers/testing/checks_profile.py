@@ -4,22 +4,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from drivers.testing.case import ADVERT, Bench, Case, Trial, Trials, fault, filled, parts_in_words
+from drivers.testing.case import Bench, Case, Trial, Trials, fault, filled, parts_in_words
 from drivers.testing.disk import keys_of
 from drivers.testing.extremes import odd
 from drivers.testing.subject import Act
 from drivers.testing.visiting import Went
 from gateway.contract.capture import Capture
-from gateway.contract.profile import Profile, Range
+from gateway.contract.profile import ADVERT, BLE, SERIAL, Profile, Range
 from gateway.contract.replay import replay
 from gateway.contract.session import Reading, UnitInfo
 from gateway.contract.stamping import scheme_of
 from gateway.contract.words import in_words
-from gateway.model.kinds import FACTORS, KINDS
+from gateway.model.kinds import KINDS, shown_as
 from gateway.model.quantity import Limit, Quantity
 
-BLE = "ble"
-SERIAL = "serial"
 SAMPLES = 30
 
 
@@ -159,7 +157,7 @@ def _no_unit(readings: Iterable[Reading]) -> str | None:
         stored = KINDS[reading.kind].parts if reading.kind in KINDS else {}
         for name, part in reading.parts.items():
             if isinstance(part, Quantity) and name in stored:
-                fit = [unit for unit, to in FACTORS if to == stored[name]]
+                fit = shown_as(stored[name])
                 if part.unit not in fit:
                     return f"tells {name} in {part.unit!r}, which no box can convert. Write one of {', '.join(fit)}"
     return None

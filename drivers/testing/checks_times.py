@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import product
 
-from drivers.testing.case import ADVERT, Bench, Case, Trial, Trials, fault, filled
+from drivers.testing.case import Bench, Case, Trial, Trials, fault, filled
 from drivers.testing.disk import content_of
 from drivers.testing.extremes import MOMENTS
 from drivers.testing.subject import BEGINNING
 from drivers.testing.visiting import OPENED_AT, Went
+from gateway.contract.profile import ADVERT
 
 ZONE_S = 8 * 3_600  # of the device whose clock may be set: local time and UTC are then two
 TOLERANCE_S = 10.0  # beyond what a clock can show: an answer takes a moment

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drivers.testing.case import ADVERT, RACP, stray
-from gateway.contract.profile import Profile
+from drivers.testing.case import RACP, stray
+from gateway.contract.profile import ADVERT, Profile
 from gateway.contract.session import Reading, Received
 
 INCOMPLETE = "incomplete"  # the mark of a measurement of which a packet is missing

@@ -23,11 +23,10 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from gateway.contract.profile import Profile
+from gateway.contract.profile import BLE, Profile
 from gateway.contract.session import Opened, Read, Received, Refused, Subscribe, Write
 
 VERSION = "1"
-BLE = "ble"
 LINES_MAX = 1_000_000
 # What json, float() and fromhex() raise over text that is no capture.
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from gateway.model.identity import Scheme
 
+BLE, ADVERT, SERIAL = "ble", "advert", "serial"  # what `link` is
+
 
 @dataclass(frozen=True, slots=True)
 class BleChannel:

@@ -125,3 +125,8 @@ FACTORS: Mapping[tuple[str, str], Decimal] = {
 }
 # What a device shows where the stored unit has its zero, if that is not 0: taken off before the factor.
 ZEROS: Mapping[tuple[str, str], Decimal] = {("degF", "Cel"): Decimal(32)}
+
+
+def shown_as(stored: str) -> list[str]:
+    """Units, as devices name them, that can become a stored one."""
+    return sorted(shown for shown, becomes in FACTORS if becomes == stored)

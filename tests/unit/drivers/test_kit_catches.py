@@ -176,7 +176,7 @@ def test_a_session_that_never_subscribes_hears_nothing_over_the_radio() -> None:
 def test_a_unit_that_no_box_can_convert_is_named_with_those_that_it_can() -> None:
     tried = CHECKS["profile_agrees"](case_of("ble_meter", SpellsItsUnit))
 
-    assert "Write one of mg/dL, mmol/L, kg/L, mol/L" in next(
+    assert "Write one of kg/L, mg/dL, mmol/L, mol/L" in next(
         trial.why or "" for trial in tried if trial.input == "the units"
     )
 

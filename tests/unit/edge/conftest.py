@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +35,7 @@ from gateway.wire.receipts import (
 )
 from gateway.wire.status import Status, decode_status
 from gateway.wire.topics import Branch, Down, Up, uplink
+from tests.unit.edge.wrong_clock_world import World
 
 BRANCH = Branch("demo", "box-1")
 PATIENCE_S = 30.0
@@ -270,3 +271,12 @@ def cloud(broker: RealBroker) -> Iterator[StandIn]:
 @pytest.fixture
 def parked() -> type[Parked]:
     return Parked
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World(tmp_path)
+    await made.start()
+    yield made
+    await made.outbox.close()
+    made.records.close()
