@@ -15,6 +15,10 @@ QEMU = "qemu-system-x86_64"
 BLUETOOTHD = Path("/usr/libexec/bluetooth/bluetoothd")
 KERNEL_S_MAX = 300.0
 MEMORY_MIB, CORES = 1_024, 2
+BOOTS_MAX = 3
+# QEMU before 8.1 may go on with a breakpoint that the guest's kernel has patched away (Red Hat's bug 2216496; not in 135
+# boots that were tried for it). No program in the guest can bring that about, so such a boot judges nothing.
+EMULATORS_FAULT = "Oops: int3"
 
 
 class NoMachineError(Exception):
@@ -23,10 +27,11 @@ class NoMachineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How it ended: the guest's exit status (None where it did not get so far), and how long it took."""
+    """How the last boot ended: the guest's exit status (None where it did not get so far); and how long all took."""
 
     status: int | None
     seconds: float
+    boots: int
 
 
 def kernel() -> Path:
@@ -49,11 +54,27 @@ def kernel() -> Path:
 
 
 def run(made: Path, folder: Path, command: list[str], limit_s: float) -> Ran:
-    """Boot, run `command` in the repository's folder, power off; `folder` is the guest's /run/out."""
+    """Boot, run `command` in the repository's folder, power off; `folder` is the guest's /run/out.
+
+    Boots anew, BOOTS_MAX times in all, where the emulator broke the guest's kernel.
+    """
     start = ["sh", str(HERE / "guest.sh"), *command]
     (folder / "start").write_text(f"cd {shlex.quote(str(ROOT))} && exec {shlex.join(start)}\n")
+    status, boots = folder / "status", 0
     began_s = time.monotonic()
-    with (folder / "console.log").open("wb") as console:
+    while boots < BOOTS_MAX:
+        boots += 1
+        said = _boot(made, folder, limit_s - (time.monotonic() - began_s))
+        if status.exists() or EMULATORS_FAULT not in said:
+            break
+    ended = status.read_text().strip() if status.exists() else ""
+    return Ran(int(ended) if ended else None, time.monotonic() - began_s, boots)
+
+
+def _boot(made: Path, folder: Path, limit_s: float) -> str:
+    """Once; gives what the console said."""
+    log = folder / "console.log"
+    with log.open("wb") as console:
         process = subprocess.Popen(
             _qemu(made, folder), stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT
         )
@@ -64,15 +85,11 @@ def run(made: Path, folder: Path, command: list[str], limit_s: float) -> Ran:
         finally:
             process.kill()
             process.wait()
-    status = folder / "status"
-    said = status.read_text().strip() if status.exists() else ""
-    return Ran(int(said) if said else None, time.monotonic() - began_s)
+    return log.read_text(errors="replace")
 
 
 def _qemu(made: Path, folder: Path) -> list[str]:
-    arguments = (
-        "console=ttyS0 quiet panic=-1 mitigations=off nokaslr cryptomgr.notests random.trust_cpu=on"
-    )
+    arguments = "console=ttyS0 quiet oops=panic panic=-1 mitigations=off nokaslr cryptomgr.notests random.trust_cpu=on"
     root = "local,id=root,path=/,security_model=none,multidevs=remap,readonly=on"
     out = f"local,id=out,path={folder},security_model=none"
     # One whose own death ends the machine too, where util-linux can arrange that.

@@ -30,7 +30,9 @@ def test_the_real_bluez_pairs_reads_loses_a_bond_and_is_mended_by_the_unmodified
 
     console = (tmp_path / "console.log").read_text(errors="replace")
     with capsys.disabled():
-        print(f"\nthe Bluetooth machine took {ran.seconds:.0f} s, with {ran.status}")
+        print(
+            f"\nthe Bluetooth machine took {ran.seconds:.0f} s, with {ran.status}, in boot {ran.boots}"
+        )
         print(times(tmp_path))
     assert ran.status == 0, console[-TOLD_BYTES:]
     assert msgspec.json.decode((tmp_path / "answers.json").read_bytes()) == BLUEZ
