@@ -11,7 +11,8 @@ from gateway.runtime.errors import StoreError
 class Point:
     """One reading as the time series holds it. `time_us` is unique for (kind, subject, device).
 
-    `fields` always has `key`; numbers are floats (a value off the scale is absent and `<part>_beyond` is a string).
+    `fields` always has `key`; numbers are floats (a value off the scale is absent and `<part>_beyond` is a string;
+    a part with a name that this needs has `:part` after it).
     """
 
     kind: str

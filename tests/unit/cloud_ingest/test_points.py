@@ -6,7 +6,7 @@ from cloud_ingest.points import UnrenderableError, render
 from cloud_ingest.stores.fate import Fate
 from cloud_ingest.stores.line import TIME_US_MAX, encode, refusal
 from cloud_ingest.stores.series import Point
-from gateway.model.observation import Part
+from gateway.model.observation import PARTS_MAX, Beyond, Part
 
 FATE = Fate(outcome="stored", subject="p1", time_us=1_773_000_000_000_001)
 
@@ -41,21 +41,37 @@ def test_a_value_that_is_no_number_is_named_and_not_guessed(make, value: str | N
         render(seen, FATE)
 
 
-def test_a_part_that_calls_itself_key_does_not_take_the_identitys_place(make) -> None:
-    seen = make.observation("glucose", {"key": Part(unit="mg/dL", value="1")}, device="d")
-    assert render(seen, FATE).fields["key"] == seen.key
+@pytest.mark.parametrize("name", ["key", "time_known", "value_beyond", "key:part"])
+def test_a_part_with_a_name_of_ours_stands_beside_the_mark_of_that_name(make, name: str) -> None:
+    parts = {"value": Part(unit="mg/dL", value="99"), name: Part(unit="1", value="3")}
+    seen = make.observation("glucose", parts, device="d")
+    assert render(seen, FATE).fields == {
+        "value": 99.0,
+        f"{name}:part": 3.0,
+        "key": seen.key,
+        "time_known": True,
+    }
 
 
 def test_a_part_that_calls_itself_beyond_spoils_no_later_lo(make) -> None:
-    parts = {"value": Part(unit="mg/dL", value="99"), "value_beyond": Part(unit="1", value="3")}
-    with pytest.raises(UnrenderableError, match="'value_beyond'"):
-        render(make.observation("glucose", parts, device="d"), FATE)
+    lo, number = Part(unit="1", beyond=Beyond.BELOW), Part(unit="1", value="3")
+    parts = {"value": lo, "value_beyond": number, "key": lo, "key_beyond": number}
+    fields = render(make.observation("glucose", parts, device="d"), FATE).fields
+    assert {name for name in fields if name.endswith("_beyond")} == {
+        "value_beyond",
+        "key:part_beyond",
+    }
+    assert fields["value_beyond"] == fields["key:part_beyond"] == "below"
+    assert fields["value_beyond:part"] == fields["key_beyond:part"] == 3.0
 
 
-def test_a_part_that_calls_itself_time_known_is_named_and_not_left_out(make) -> None:
-    parts = {"value": Part(unit="mg/dL", value="99"), "time_known": Part(unit="1", value="3")}
-    with pytest.raises(UnrenderableError, match="'time_known'"):
-        render(make.observation("glucose", parts, device="d"), FATE)
+def test_no_two_parts_have_one_field(make) -> None:
+    ends = ("", "_beyond", ":part")
+    names = {f"{name}{a}{b}{c}" for name in ("key", "v") for a in ends for b in ends for c in ends}
+    for part in (Part(unit="1", value="3"), Part(unit="1", beyond=Beyond.ABOVE)):
+        parts = dict.fromkeys(sorted(names)[:PARTS_MAX], part)
+        fields = render(make.observation("glucose", parts, device="d"), FATE).fields
+        assert len(fields) == len(parts) + 2
 
 
 def test_a_line_has_its_separators_escaped() -> None:
