@@ -201,10 +201,11 @@ class Listing:
                     flags=rows.flags.get(key, ()),
                     alerts=rows.alerts.get(key, ()),
                     point=None,
-                    refused=rows.refused.get(key),
+                    refused=None,
                 ),
                 _told(_claims(places[key], claimed), claimed, envelopes),
                 [_point(*row) for row in points[key]],
+                rows.refused[key],
             )
 
     def _envelopes(self, wanted: set[int]) -> Mapping[int, JournalRow]:
@@ -254,13 +255,13 @@ class _Rows:
             return found
 
         claimed = select(keys).where(keys.c.key.between(*span))
-        refused = select(unprojected.c.key, unprojected.c.why).where(
-            unprojected.c.key.between(*span)
-        )
+        refused = select(unprojected).where(unprojected.c.key.between(*span))
         self.keys = {row.key: (row.journal, row.position) for row in connection.execute(claimed)}
         self.flags = gathered(flags, "rule", "severity", "subject", "shown", "how", "confirmed")
         self.alerts = gathered(alerts, "id", "condition", "state", "how", "key", "shown")
-        self.refused = {row.key: row.why for row in connection.execute(refused)}
+        self.refused: defaultdict[str, dict[tuple[int, int], str]] = defaultdict(dict)
+        for row in connection.execute(refused):
+            self.refused[row.key][row.journal, row.position] = row.why
 
 
 def _claims(
@@ -289,7 +290,10 @@ def _told(
 
 
 def _reading(
-    plain: Listed, places: Sequence[tuple[JournalRow, int]], points: list[Point]
+    plain: Listed,
+    places: Sequence[tuple[JournalRow, int]],
+    points: list[Point],
+    refused: Mapping[tuple[int, int], str],
 ) -> Iterator[Listed]:
     """One entry, and one more for each further place in the journal and each further point under the same key."""
     for turn, (row, position) in enumerate(places):
@@ -298,12 +302,14 @@ def _reading(
         point = due or (points[0] if points and turn == 0 else None)
         if point:
             points.remove(point)
-        entry = replace(plain, place=(row, position), point=point)
-        yield entry if turn == 0 else replace(entry, keyed=False, flags=(), alerts=(), refused=None)
+        why = refused.get((row.id, position))
+        entry = replace(plain, place=(row, position), point=point, refused=why)
+        yield entry if turn == 0 else replace(entry, keyed=False, flags=(), alerts=())
     if not places:
-        yield replace(plain, point=points.pop(0) if points else None)
+        why = next(iter(refused.values()), None)
+        yield replace(plain, point=points.pop(0) if points else None, refused=why)
     for point in points:
-        yield replace(plain, keyed=False, flags=(), alerts=(), refused=None, point=point)
+        yield replace(plain, keyed=False, flags=(), alerts=(), point=point)
 
 
 def _point(kind: str, subject: str, device: str, time_us: int, fields: bytes) -> Point:

@@ -175,11 +175,8 @@ class Tail:
             for start in range(0, len(repointed), KEYS_MAX):
                 ids = [at.id for at in repointed[start : start + KEYS_MAX]]
                 connection.execute(delete(repoints).where(repoints.c.id.in_(ids)))
-            if connection.scalar(_REFUSED):
-                self._forget(connection, [at.key for at in unwritten])
-                self._forget_places(connection, written)
             rows = {
-                at.key: {
+                (at.journal, at.position): {
                     "key": at.key,
                     "journal": at.journal,
                     "position": at.position,
@@ -188,6 +185,8 @@ class Tail:
                 }
                 for at in unwritten
             }
+            if connection.scalar(_REFUSED):
+                self._forget(connection, [*rows, *written])
             if rows:
                 connection.execute(insert(unprojected), list(rows.values()))
             connection.execute(
@@ -218,12 +217,7 @@ class Tail:
         with reading(self._engine) as connection:
             return connection.scalar(_REFUSED) or 0
 
-    def _forget(self, connection: Connection, keys: Sequence[str]) -> None:
-        for start in range(0, len(keys), KEYS_MAX):
-            part = keys[start : start + KEYS_MAX]
-            connection.execute(delete(unprojected).where(unprojected.c.key.in_(part)))
-
-    def _forget_places(self, connection: Connection, places: Sequence[tuple[int, int]]) -> None:
+    def _forget(self, connection: Connection, places: Sequence[tuple[int, int]]) -> None:
         # By its place: under the same key another value may be in the series, and this one not.
         place = tuple_(unprojected.c.journal, unprojected.c.position)
         for start in range(0, len(places), KEYS_MAX):
@@ -245,7 +239,9 @@ def refusals(engine: Engine, limit: int) -> Sequence[Unwritten]:
     """What the series does not hold, the latest first, at most `limit`. Raises StoreError."""
     table = unprojected.c
     query = select(table.key, table.journal, table.position, table.why)
-    latest = query.order_by(table.at_us.desc(), table.key).limit(limit)
+    latest = query.order_by(table.at_us.desc(), table.key, table.journal, table.position).limit(
+        limit
+    )
     with reading(engine) as connection:
         return [Unwritten(**row) for row in connection.execute(latest).mappings()]
 

@@ -292,15 +292,16 @@ projection = Table(
     Column("at_us", BigInteger, nullable=False),
 )
 
-# Points that the time series refused, with its words; the journal still holds the reading.
+# Points that the time series refused, with its words; the journal still holds the reading. By place: two values of one key are two.
 unprojected = Table(
     "unprojected",
     metadata,
-    Column("key", String, primary_key=True),
+    Column("key", String, nullable=False, index=True),
     Column("journal", RowId, nullable=False),
     Column("position", Integer, nullable=False),
     Column("why", Text, nullable=False),
     Column("at_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("journal", "position"),
 )
 
 console_links = Table(

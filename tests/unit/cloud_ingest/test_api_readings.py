@@ -274,6 +274,17 @@ async def test_what_the_time_series_refused_is_said_in_its_words(site: Site) -> 
     assert by_key(await site.readings())[told["second"]]["refused"] == "field type conflict"
 
 
+async def test_each_value_of_a_conflict_is_told_with_its_own_refusal(site: Site) -> None:
+    for systolic in (121, 131):
+        parts = w.pressure(systolic, 78)
+        site.ward.send(w.observation("cuff-1", "blood_pressure", parts, w.NOW, sequence=7))
+    key = (await site.readings())[0]["key"]
+    refused = {"key": key, "position": 0, "at_us": 0}
+    for row, why in enumerate(("too old", "field type conflict"), 1):
+        site.change(insert(unprojected).values(journal=row, why=why, **refused))
+    assert [one["refused"] for one in await site.readings()] == ["too old", "field type conflict"]
+
+
 @pytest.mark.parametrize("limit", [1, 3, 7, 50])
 async def test_pages_hold_each_reading_once_in_order(
     site: Site, limit: int, monkeypatch: pytest.MonkeyPatch

@@ -224,6 +224,27 @@ def test_a_refusal_stays_though_another_value_of_the_same_key_is_taken(scene: Sc
     assert [(row["key"], row["journal"]) for row in kit.rows(unprojected)] == [(refused.key, 1)]
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_two_values_of_one_key_that_are_both_refused_are_two(
+    scene: Scene,
+    apart: bool,  # noqa: FBT001 a case
+) -> None:
+    kit = scene.kit
+    scene.series.refuses = 180.0
+    first = kit.bp(180, 80, 10)
+    told = first, kit.bp(180, 81, 10, key=first.key)
+    for n, batch in enumerate([(one,) for one in told] if apart else [told]):
+        kit.send(n + 1, *batch)
+        projecting = scene.catch_up()
+    assert [(row["key"], row["why"]) for row in kit.rows(unprojected)] == [
+        (first.key, "type conflict")
+    ] * 2
+    assert projecting.state().unwritten == 2
+    scene.series.refuses = None
+    scene.catch_up()
+    assert kit.rows(unprojected) == []
+
+
 def test_an_assigned_reading_moves_with_its_measurement_time(scene: Scene) -> None:
     kit = scene.kit
     seen = kit.bp(150, 90)

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from typer.testing import CliRunner
 
 from cloud_ingest import projection
@@ -75,6 +75,32 @@ def test_status_says_nothing_of_refusals_where_there_are_none(kit, file: Path) -
     told = CliRunner().invoke(ingest_app, ["status", "--settings", str(file)])
     assert told.exit_code == 0
     assert "not in the series" not in told.stdout
+
+
+def test_a_store_of_before_keeps_what_the_series_refused_each_in_its_place(kit) -> None:
+    told = {"why": WHY, "at_us": 1}
+    before = [
+        {"key": "20260314-c-1", "journal": 1, "position": 0, **told},
+        {"key": "20260314-c-2", "journal": 1, "position": 1, **told},
+        {"key": "journal:1", "journal": 1, "position": 0, **told},
+    ]
+    with kit.records.engine.begin() as connection:
+        connection.execute(text("DROP TABLE unprojected"))
+        connection.execute(
+            text(
+                "CREATE TABLE unprojected (key VARCHAR NOT NULL PRIMARY KEY, journal INTEGER NOT NULL,"
+                " position INTEGER NOT NULL, why TEXT NOT NULL, at_us BIGINT NOT NULL)"
+            )
+        )
+        line = "INSERT INTO unprojected VALUES (:key, :journal, :position, :why, :at_us)"
+        connection.execute(text(line), before)
+        connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+    kit.records.close()
+    kit.records = kit.open()
+    assert {(row["key"], row["position"]) for row in kit.rows(unprojected)} == {
+        ("journal:1", 0),
+        ("20260314-c-2", 1),
+    }
 
 
 def test_a_damaged_file_is_trouble_parks_nothing_and_removed_it_is_written_anew(
