@@ -10,6 +10,7 @@ from typing import NoReturn
 import typer
 
 from gateway.runtime.errors import ConfigError
+from gateway.runtime.output import kept_going
 from gateway.runtime.plugins import COMMANDS, found
 
 PACKAGES = ("gateway", "drivers", "device_profiles", "edge", "cloud_ingest")
@@ -20,7 +21,12 @@ wire = typer.Typer(no_args_is_help=True, help="The published documents of the wi
 
 
 def main() -> None:
-    """Entry point of the `vitalgate` command."""
+    """Entry point of the `vitalgate` command. Output that nobody takes ends no command: its exit status tells of it."""
+    with kept_going():
+        _run()
+
+
+def _run() -> None:
     try:
         refuse_strangers()
         build(sys.argv[1:])()

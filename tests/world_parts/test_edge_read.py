@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -95,17 +96,19 @@ class Said:
         return [line for line in self.out.splitlines() if any(f"  {w}  " in line for w in words)]
 
 
-async def read(alive: Ward, folder: Path, *options: str) -> Said:
+async def read(
+    alive: Ward, folder: Path, *options: str, stdout: int = asyncio.subprocess.PIPE
+) -> Said:
     radio = alive.ready.get("radio")
     air = ("--radio", "hci-tcp", "--radio-address", radio) if radio else ()
     command = (VITALGATE, "edge", "read", *options, *air, "--record", str(folder))
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        *command, stdout=stdout, stderr=asyncio.subprocess.PIPE,
         env={"TZ": "UTC", "PATH": "/usr/bin"},
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     captures = recorded_in(folder)
-    return Said(process.returncode or 0, out.decode(), err.decode(), captures)
+    return Said(process.returncode or 0, (out or b"").decode(), err.decode(), captures)
 
 
 def recorded_in(folder: Path) -> list[Path]:
@@ -156,6 +159,30 @@ async def test_a_meter_is_read_by_its_profile_alone_and_the_capture_gives_the_sa
     assert same == keys
     assert b"VC200-0001".hex() in capture.read_text()
     assert b"VC200-0001".hex() not in clean.read_text()
+
+
+@pytest.mark.parametrize("gone", ["full", "closed"])
+async def test_what_nobody_can_be_told_is_on_the_capture_all_the_same(
+    tmp_path: Path, gone: str
+) -> None:
+    cuff = device(
+        "generic/blood-pressure", "blood_pressure", "C8:25:E2:00:00:01", past("blood_pressure", 3)
+    )
+    asked = ("--profile", "generic/blood-pressure", "--it-may-forget")
+    reader, out = os.pipe() if gone == "closed" else (None, os.open("/dev/full", os.O_WRONLY))
+    if reader is not None:
+        os.close(reader)
+    async with ward(tmp_path / "ward", cuff) as alive:
+        said = await read(alive, tmp_path / "captures", *asked, stdout=out)
+        forgotten = [line for line in alive.truth if line["event"] == "confirmed"]
+    os.close(out)
+
+    assert said.status == (74 if gone == "full" else 1)
+    told = [line for line in said.err.splitlines() if "standard output" in line]
+    assert len(told) == (1 if gone == "full" else 0)
+    assert "Traceback" not in said.err
+    went, _ = played(said.captures[0])
+    assert (len(went.readings), len(forgotten)) == (3, 3)
 
 
 async def test_a_cuff_that_forgets_is_not_read_unasked(tmp_path: Path) -> None:
