@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from device_profiles.loader import installed
 from edge import keys, running, watchdog
 from edge.alone import visiting
 from edge.binding import ADVERT, BLE, LINE, Binding, Drivers, bind
+from edge.ending import when_told
 from edge.filing import Box, standing_at
 from edge.links.ble_radio import BleRadio, Heard
 from edge.links.serial import open_serial
@@ -92,11 +92,9 @@ async def run(
 async def run_until_told(
     settings: EdgeSettings, where: Path, clock: Clock, record: Path | None = None
 ) -> None:
-    """Run until SIGTERM or SIGINT. Raises what `run` raises."""
+    """Run until SIGTERM or SIGINT; the process ends END_S_MAX after it at the latest. Raises what `run` raises."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for told in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(told, stop.set)
+    when_told(stop)
     await run(settings, where, clock, stop, record)
 
 
