@@ -18,6 +18,8 @@ LOOK_EVERY_S = 0.1
 # Below those that systems give to outgoing connections (Linux: from 32768).
 PORTS = range(20_000, 32_000)
 PORT_TRIES_MAX = 100
+# A port that was given is not yet listened on: until this process ends, its UDP twin tells the others that it is taken.
+_given: list[socket.socket] = []
 Say = Callable[..., str]  # runs a command of the product, word by word; gives what it printed
 
 
@@ -135,13 +137,21 @@ def say(*arguments: str) -> str:
 def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on, and that no outgoing connection is given while its server is restarted.
 
+    No other call gets it, of this process or another, as long as this process lives.
     Raises DemoError where none of PORT_TRIES_MAX is free.
     """
     for _ in range(PORT_TRIES_MAX):
         port = secrets.choice(PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        twin = socket.socket(type=socket.SOCK_DGRAM)
+        with socket.socket() as probe:
+            try:
+                twin.bind(("127.0.0.1", port))
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                twin.close()
+                continue
+        _given.append(twin)
+        return port
     raise DemoError(f"{PORT_TRIES_MAX} ports of {PORTS.start} to {PORTS.stop - 1} are all taken")
 
 

@@ -67,6 +67,8 @@ StartService = Callable[[str, Sequence[str]], Service]
 
 def _start(script: str, arguments: Sequence[str]) -> Service:
     command = [sys.executable, str(SERVICES / script), "--until-stdin-closes", *arguments]
+    if "--port" not in arguments:
+        command += ["--port", str(free_port())]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -135,7 +137,7 @@ class PipBroker:
     def end(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(END_S_MAX)
             self._process = None
 
     @staticmethod
