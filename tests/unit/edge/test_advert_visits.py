@@ -39,7 +39,7 @@ NOW = datetime(2026, 3, 14, 7, 1, 5, tzinfo=UTC)
 KG = Quantity(Decimal("72.40"), "kg")
 DEAD = datetime(1970, 1, 1, 10, 26, 21)
 IMPOSSIBLE = bytes(7)
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def frames(shown: Quantity = KG, final: datetime | None = None) -> list[bytes]:

@@ -21,7 +21,7 @@ from drivers.sim.world.hci_tcp import serve_radio
 from drivers.sim.world.peripheral import VirtualPeripheral
 
 ADDRESS = "C0:00:00:00:00:01"
-PATIENCE_S = 25.0
+PATIENCE_S = 75.0
 CUFF = DeviceDescription(
     address=ADDRESS,
     name="Cuff",
@@ -134,6 +134,7 @@ async def home(tmp_path: Path, cuff: Cuff) -> AsyncIterator[Home]:
 
 
 @pytest.mark.slow(15)
+@pytest.mark.timeout(240)
 async def test_an_agent_reads_says_what_is_wrong_survives_a_kill_and_ends_cleanly(
     home: Home, cuff: Cuff
 ) -> None:

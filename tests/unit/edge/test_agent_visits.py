@@ -269,7 +269,7 @@ async def test_an_outbox_that_refuses_for_a_moment_costs_no_reading(
     wrapped = outbox._outbox
     limits, wrapped._limits = wrapped._limits, OutboxLimits(rows_max=1)
     visiting = asyncio.create_task(house.visit(Cuff("A-77", (120,))))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not house.box.counters.snapshot().get("outbox.refused"):  # noqa: ASYNC110 a counter has no event
             await asyncio.sleep(0.005)
     wrapped._limits = limits

@@ -36,7 +36,7 @@ async def test_a_person_waits_for_the_visit_that_is_under_way(
         person = asyncio.create_task(pair())
         await asyncio.sleep(0.05)
         assert not begun.is_set()
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), 30)
     await person
 
 

@@ -125,9 +125,9 @@ async def test_a_timer_goes_after_what_arrived_before_it_fell_due(
     def answer(event: Event) -> Iterable[Command]:
         match event:
             case Opened():
-                return [SetTimer("quiet", 0.05), Report(reading(1)), Flush()]
+                return [SetTimer("quiet", 0.5), Report(reading(1)), Flush()]
             case Received(_, _, data):
-                return [Report(reading(data[0])), SetTimer("quiet", 0.05)]
+                return [Report(reading(data[0])), SetTimer("quiet", 0.5)]
             case TimerFired():
                 return [Finish()]
             case _:
@@ -137,7 +137,7 @@ async def test_a_timer_goes_after_what_arrived_before_it_fell_due(
     task = asyncio.create_task(drive(session, link, shelf, deadline_s=5, now=now))
     await shelf.asked.wait()
     link.say(frame(2))
-    await asyncio.sleep(0.1)  # the timer falls due while the loop waits for the disk
+    await asyncio.sleep(0.6)  # the timer falls due while the loop waits for the disk
     assert shelf.gate is not None
     shelf.gate.set()
     await task

@@ -96,7 +96,7 @@ async def test_a_visit_ends_at_its_deadline_with_what_had_arrived(
 
     shelf, link = Shelf(), MemoryLink(Deaf(), now)
     link.say(frame(5))
-    ended = await drive(Heard(answer), link, shelf, deadline_s=0.05, now=now)
+    ended = await drive(Heard(answer), link, shelf, deadline_s=0.5, now=now)
     assert shelf.commits == [([5], None)]
     assert Outcome.DEADLINE is ended.outcome
 

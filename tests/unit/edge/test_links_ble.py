@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from demo.processes import free_port
 from drivers.sim.world.air import Air
 from drivers.sim.world.gatt import (
     AttRefusal,
@@ -30,6 +31,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.counters import Counters
 from gateway.runtime.errors import ConfigError, LinkError
 
+PATIENCE_S = 30.0
 NOW: Callable[[], float] = Arrivals(SystemClock()).now
 ADDRESS = "F0:00:00:00:00:01"
 
@@ -72,6 +74,7 @@ class Cuff:
         self.written: list[bytes] = []
         self.answering = asyncio.Event()
         self.answering.set()
+        self.asked = asyncio.Event()
         self.refusal = 0x81
         self.link: CentralLink | None = None
         self.told = asyncio.Event()
@@ -93,6 +96,7 @@ class Cuff:
         self.ended.set()
 
     async def read(self, uuid16: int) -> bytes:
+        self.asked.set()
         await self.answering.wait()
         if uuid16 == 0x2A49:
             return b"\x0f\x00"
@@ -206,8 +210,9 @@ async def test_a_link_lost_in_mid_read_is_a_link_error(ward: Ward) -> None:
     link = await ward.link()
     await link.perform(Read("serial_number"))
     peer.answering.clear()
+    peer.asked.clear()
     reading = asyncio.create_task(link.perform(Read("feature")))
-    await asyncio.sleep(0.05)
+    await peer.asked.wait()
     device.lose_link()
     with pytest.raises(LinkError) as lost:
         await reading
@@ -223,8 +228,9 @@ async def test_one_that_hangs_up_before_it_answered_anything_may_want_to_be_pair
     device = await ward.put(peer)
     link = await ward.link()
     peer.answering.clear()
+    peer.asked.clear()
     reading = asyncio.create_task(link.perform(Read("feature")))
-    await asyncio.sleep(0.05)
+    await peer.asked.wait()
     await device.hang_up()
     with pytest.raises(TurnedAwayError, match=f"edge pair {ADDRESS}"):
         await reading
@@ -331,6 +337,12 @@ def test_a_radio_that_is_not_installed_is_named() -> None:
         BleRadio("carrier-pigeon", "")
 
 
+async def until(seen: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not seen():  # noqa: ASYNC110 it is a state for people, without an event
+            await asyncio.sleep(0.02)
+
+
 async def test_a_radio_that_vanished_is_taken_back_when_it_returns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -340,7 +352,7 @@ async def test_a_radio_that_vanished_is_taken_back_when_it_returns(
     counters = Counters()
     air = Air()
     async with AsyncExitStack() as stack:
-        address = await stack.enter_async_context(serve_radio(air))
+        address = await stack.enter_async_context(serve_radio(air, port=free_port()))
         radio = Radio(
             BleRadio("hci-tcp", address), heard.put_nowait, SystemClock(), counters, Random(1)
         )
@@ -349,11 +361,11 @@ async def test_a_radio_that_vanished_is_taken_back_when_it_returns(
         await device.power_on()
         await device.start_advertising()
         await heard.get()
-        assert radio.trouble is None
+        await until(lambda: radio.trouble is None)
         await device.close()
-    async with asyncio.timeout(10):
-        while radio.trouble is None:  # noqa: ASYNC110 it is a state for people, without an event
-            await asyncio.sleep(0.02)
+    async with asyncio.timeout(PATIENCE_S):
+        await until(lambda: radio.trouble is not None)
+        assert radio.trouble is not None
         assert address in radio.trouble
         while not heard.empty():
             heard.get_nowait()
@@ -363,7 +375,7 @@ async def test_a_radio_that_vanished_is_taken_back_when_it_returns(
             await device.power_on()
             await device.start_advertising()
             await heard.get()
-            assert radio.trouble is None
+            await until(lambda: radio.trouble is None)
             running.cancel()
             await asyncio.wait({running})
             await device.close()

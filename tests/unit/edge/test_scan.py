@@ -15,6 +15,7 @@ from edge.patience import Backoff
 from edge.scan import FRESH_GAP_S, STALE_S, Bell, Bells, Visited, attend, poll
 from gateway.runtime.clock import ManualClock
 
+PATIENCE_S = 30.0
 CUFF = Heard("C0:11:22:33:44:55", lasting=True, handle="device")
 STRANGER = Heard("D0:00:00:00:00:09", lasting=True, handle="device")
 
@@ -116,10 +117,10 @@ async def test_a_stale_advertisement_is_no_reason_to_connect(
 async def test_turns_are_kept_and_a_device_that_fell_asleep_meanwhile_is_not_called(
     bell: Bell, clock: ManualClock
 ) -> None:
-    visits: list[Heard] = []
+    visits: asyncio.Queue[Heard] = asyncio.Queue()
 
     async def visit(heard: Heard) -> Visited:
-        visits.append(heard)
+        visits.put_nowait(heard)
         return Visited(well=True)
 
     turns = asyncio.Semaphore(1)
@@ -130,10 +131,10 @@ async def test_turns_are_kept_and_a_device_that_fell_asleep_meanwhile_is_not_cal
     clock.advance(STALE_S + 1)
     turns.release()
     await asyncio.sleep(0.01)
-    assert visits == []
+    assert visits.empty()
     bell.ring(CUFF)
-    await asyncio.sleep(0.01)
-    assert visits == [CUFF]
+    assert await asyncio.wait_for(visits.get(), PATIENCE_S) == CUFF
+    assert visits.empty()
     attending.cancel()
 
 
@@ -177,7 +178,7 @@ async def test_a_device_that_a_person_has_now_is_visited_as_soon_as_it_is_given_
 
     attending = asyncio.create_task(attend(bell, visit, asyncio.Semaphore(), clock, Random(1)))
     bell.ring(CUFF)
-    await asyncio.wait_for(given_back.wait(), 5)
+    await asyncio.wait_for(given_back.wait(), PATIENCE_S)
     attending.cancel()
 
 
@@ -224,34 +225,34 @@ async def test_a_device_that_failed_long_and_begins_anew_is_tried_again_soon_unl
     assert tries_min <= len(tries) <= tries_max, tries
 
 
-async def polled(outcomes: list[Visited], every_s: float) -> list[float]:
-    """Times of the visits of one poller, until its outcomes are used up."""
-    times: list[float] = []
-    done = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    async def visit() -> Visited:
-        times.append(loop.time())
-        if len(times) > len(outcomes):
-            done.set()
-            return Visited(well=True)
-        return outcomes[len(times) - 1]
-
-    polling = asyncio.create_task(poll(visit, every_s, Random(1)))
-    await done.wait()
-    polling.cancel()
-    return [b - a for a, b in itertools.pairwise(times)]
-
-
 async def test_a_port_is_visited_every_so_often_and_at_once_after_a_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(scan, "FAILED_S_MIN", 0.02)
-    well, again, ill = Visited(well=True), Visited(well=True, again=True), Visited(well=False)
-    gaps = await polled([again, well, ill], every_s=0.2)
-    assert gaps[0] < 0.1
-    assert gaps[1] >= 0.2
-    assert 0.01 <= gaps[2] < 0.2
+    outcomes = [Visited(well=True, again=True), Visited(well=True), Visited(well=False)]
+    went: list[str | float] = []
+    done = asyncio.Event()
+
+    async def visit() -> Visited:
+        went.append("visit")
+        if not outcomes:
+            done.set()
+            return await asyncio.Future[Visited]()
+        return outcomes.pop(0)
+
+    async def sleep(seconds: float) -> None:
+        went.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    polling = asyncio.create_task(poll(visit, 0.2, Random(1)))
+    await done.wait()
+    polling.cancel()
+
+    first, again, rest, later, failed, last = went
+    assert [first, again, later, last] == ["visit"] * 4
+    assert rest == 0.2
+    assert isinstance(failed, float)
+    assert 0.01 <= failed <= 0.02
 
 
 def test_backoff_grows_to_its_bound_and_no_two_are_in_step() -> None:
