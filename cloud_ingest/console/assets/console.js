@@ -153,6 +153,7 @@
     line?.close();
     line = new EventSource("/events");
     line.addEventListener("beat", heard);
+    line.addEventListener("beat", urgent, { once: true }); // what was told between the page and its line reached nobody
     line.addEventListener("alert", () => { heard(); urgent(); renewPane(); });
     for (const topic of ["reading", "box", "series"]) line.addEventListener(topic, () => { heard(); soon(); });
     line.addEventListener("reload", () => { heard(); urgent(); renewPane(); });
