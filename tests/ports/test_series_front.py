@@ -21,8 +21,10 @@ from gateway.runtime.errors import StoreError
 pytestmark = pytest.mark.services
 
 REQUEST_S = 0.5
-PATIENCE_S = 15
-SLACK_S = 2.0  # of a busy machine
+PATIENCE_S = 45
+IN_TIME_S = (
+    8.0  # less than the limit of a request where none is set, and than any front here holds one up
+)
 DAY_S = 24 * 3600
 VALUES = [100.0 + n for n in range(20)]
 
@@ -67,7 +69,7 @@ def fault_of(desk) -> str:
     projecting = desk.projection()
     with pytest.raises(StoreError) as caught:
         projecting.once()
-    assert time.monotonic() - began < REQUEST_S + SLACK_S
+    assert time.monotonic() - began < IN_TIME_S
     assert caught.value.retry
     assert desk.tail.mark() == 0
     assert desk.refused() == {}
@@ -101,6 +103,7 @@ def _stored_then_cut_in_the_answer(passage, body: bytes) -> None:
 def _cut_by_a_reset(passage, _: bytes) -> None:
     passage.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     passage.connection.close()
+    passage.close_connection = True  # else its handler holds it open, and nothing is sent
 
 
 def _cut_in_the_upload(passage, body: bytes) -> None:
@@ -163,12 +166,18 @@ FAULTS = {
 }
 
 
+ENDLESS = {
+    "hangs",
+    "stored, and drips",
+}  # all others answer: with no limit that a slow machine may reach
+
+
 @pytest.mark.parametrize("what", FAULTS)
 def test_a_fault_is_named_parks_nothing_and_once_it_is_over_each_point_is_there_once(
     desk, series: Series, hurried: Series, front, what: str
 ) -> None:
     front.on_write, words = FAULTS[what]
-    desk.series = hurried
+    desk.series = hurried if what in ENDLESS else series
     measure(desk)
     assert words in fault_of(desk)
     assert front.writes == 1
@@ -284,7 +293,7 @@ def test_a_stuck_server_delays_no_receipt_and_its_trouble_shows(
         began = time.monotonic()
         measure(desk)
         projecting.wake()
-        end = began + REQUEST_S + 2 * SLACK_S
+        end = began + IN_TIME_S
         while "away" not in projecting.state().trouble:
             assert time.monotonic() < end
             before = time.monotonic()
