@@ -5,11 +5,11 @@ from collections import Counter
 import pytest
 
 
-@pytest.mark.slow(30)
+@pytest.mark.slow(70)
 @pytest.mark.timeout(240)
 def test_a_broker_that_was_away_costs_nothing_and_the_box_says_so(whole) -> None:
     whole.start_broker()
-    whole.start_ward("--scenario", "demo", "--seconds", "25")
+    whole.start_ward("--scenario", "demo", "--seconds", "45")
     whole.start_edge()
     whole.bind_everybody()
     whole.start_cloud()
