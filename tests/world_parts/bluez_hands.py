@@ -27,7 +27,7 @@ NEEDS_DBUS = pytest.mark.skipif(
     shutil.which("dbus-daemon") is None,
     reason="dbus-daemon IS NOT INSTALLED: NOTHING OVER BLUEZ WAS TESTED (Debian: apt-get install dbus)",
 )
-PATIENCE_S = 20.0
+PATIENCE_S = 50.0
 BLOOD_PRESSURE = "00001810-0000-1000-8000-00805f9b34fb"
 MEASUREMENT, FEATURE = "2a35", "2a49"
 
@@ -135,6 +135,6 @@ async def part_from_bleak() -> None:
 
 
 async def found(address: str = "F0:00:00:00:00:01") -> BLEDevice:
-    device = await BleakScanner.find_device_by_address(address, timeout=10)
+    device = await BleakScanner.find_device_by_address(address, timeout=PATIENCE_S)
     assert device is not None
     return device

@@ -10,7 +10,7 @@ from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
 from drivers.sim.world.bluez.agents import Agents
-from edge.links.ble import GATT_PATIENCE_S, NotPairedError, open_ble
+from edge.links.ble import NotPairedError, open_ble
 from edge.links.ble_radio import BleRadio, Heard
 from edge.links.pairing import PairingAgent, PairingError, Why, guarding, registered
 from edge.pairing import Wanted, pair
@@ -51,6 +51,7 @@ async def test_without_an_agent_a_protected_read_hangs_and_pairing_fails_as_on_b
 async def test_a_running_agent_pairs_with_nobody_and_says_what_a_person_can_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passkey: int | None
 ) -> None:
+    monkeypatch.setattr("edge.links.ble.GATT_PATIENCE_S", 2 * PATIENCE_S)
     async with (
         locked_cuff(tmp_path, monkeypatch, passkey=passkey) as (_, device),
         registered() as looking,
@@ -61,9 +62,9 @@ async def test_a_running_agent_pairs_with_nobody_and_says_what_a_person_can_do(
         await radio.listen(heard.put_nowait)
         for _ in range(2):
             link = await radio.connect(await heard.get(), CHANNELS, SystemClock().monotonic)
-            # BlueZ lets the read hang. Nothing here is so slow as to reach the visit's own patience.
+            # BlueZ lets the read hang. It is not the visit's own patience that ends it.
             with pytest.raises(NotPairedError, match=f"run vitalgate edge pair {ADDRESS}$"):
-                await asyncio.wait_for(link.perform(Read("feature")), GATT_PATIENCE_S / 2)
+                await asyncio.wait_for(link.perform(Read("feature")), PATIENCE_S)
             await link.close()
             assert not await looking.is_paired(DEVICE)
         await radio.close()

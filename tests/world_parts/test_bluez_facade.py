@@ -27,6 +27,7 @@ from tests.world_parts.bluez_hands import (
     FEATURE,
     MEASUREMENT,
     NEEDS_DBUS,
+    PATIENCE_S,
     Cuff,
     bluez,
     described,
@@ -41,14 +42,14 @@ async def test_a_device_is_found_by_its_service_as_bleak_and_bluez_find_it(
 ) -> None:
     async with bluez(tmp_path, monkeypatch) as world:
         await world.put(described(), Cuff([]))
-        seen = await BleakScanner.discover(0.3, return_adv=True, service_uuids=[BLOOD_PRESSURE])
+        async with BleakScanner(service_uuids=[BLOOD_PRESSURE]) as scanner:
+            device, told = await anext(scanner.advertisement_data())
         short = await BleakScanner.discover(0.3, service_uuids=["1810"])
         other = await BleakScanner.discover(
             0.3, service_uuids=[BLOOD_PRESSURE.replace("1810", "1808")]
         )
 
-    device, told = seen["F0:00:00:00:00:01"]
-    assert device.name == "Cuff 1"
+    assert (device.address, device.name) == ("F0:00:00:00:00:01", "Cuff 1")
     assert (told.local_name, told.service_uuids) == ("Cuff 1", [BLOOD_PRESSURE])
     assert told.rssi in (DEFAULT_RSSI_DBM, DEFAULT_RSSI_DBM - FADE_DB)
     assert device.details["props"]["AddressType"] == "random"
@@ -133,7 +134,7 @@ async def test_a_device_that_hangs_up_at_once_fails_the_call_and_leaves_nothing_
     async with bluez(tmp_path, monkeypatch) as world:
         await world.put(described(), cuff)
         for _ in range(5):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 with pytest.raises(BleakError):
                     await BleakClient(await found()).connect()
                 await cuff.ends.get()

@@ -17,6 +17,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.runtime.errors import LinkError
 from tests.world_parts.bluez_hands import (
     NEEDS_DBUS,
+    PATIENCE_S,
     Cuff,
     bluez,
     described,
@@ -144,13 +145,15 @@ async def test_a_person_who_is_too_slow_is_given_up(
 
 def get_stuck(monkeypatch: pytest.MonkeyPatch, times: int) -> list[None]:
     """So often nothing comes of a pairing. Gives what grows with each that is begun."""
-    monkeypatch.setattr("edge.links.pairing.UNASKED_S", 0.5)
+    monkeypatch.setattr("edge.links.pairing.UNASKED_S", 2.0)
     begun: list[None] = []
     go_on = Pairing.pair
 
     async def begin(self: Pairing, *about: Any, **more: Any) -> None:  # noqa: ANN401 handed on
         begun.append(None)
         if len(begun) <= times:
+            if len(begun) == times:
+                monkeypatch.setattr("edge.links.pairing.UNASKED_S", PATIENCE_S)
             await asyncio.Event().wait()
         await go_on(self, *about, **more)
 
@@ -223,7 +226,7 @@ async def test_a_pairing_that_bluez_ends_takes_its_question_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_by: str, why: Why
 ) -> None:
     monkeypatch.setattr(
-        "drivers.sim.world.bluez.pairing.SMP_S_MAX", 0.5 if ends_by == "time" else 20
+        "drivers.sim.world.bluez.pairing.SMP_S_MAX", 3.0 if ends_by == "time" else PATIENCE_S
     )
     taken_back = asyncio.Event()
     async with locked_cuff(tmp_path, monkeypatch, passkey=PASSKEY) as (world, _):

@@ -18,9 +18,9 @@ from dbus_fast.aio import MessageBus
 
 from tests.world_parts.bluez_hands import NEEDS_DBUS
 
-pytestmark = [NEEDS_DBUS, pytest.mark.services]
+pytestmark = [NEEDS_DBUS, pytest.mark.services, pytest.mark.timeout(240)]
 VITALGATE = str(Path(sys.executable).with_name("vitalgate"))
-PATIENCE_S = 50.0
+PATIENCE_S = 200.0
 LOOK_EVERY_S = 0.1
 FIRST, SECOND = "5181100001", "VC200-0002"
 
@@ -118,11 +118,11 @@ async def test_an_unmodified_agent_reads_every_cuff_of_the_ward_over_bluez(tmp_p
     assert {device["trouble"] for device in status["devices"]} == {None}
 
 
-@pytest.mark.slow(20)
+@pytest.mark.slow(30)
 async def test_an_agent_killed_with_minus_9_leaves_cuffs_that_the_next_one_reads(
     tmp_path: Path,
 ) -> None:
-    async with ward(tmp_path, "--seconds", "12") as there:
+    async with ward(tmp_path, "--seconds", "24") as there:
         async with there.agent() as first:
             await until(lambda: len(there.truth("confirmed")) >= 3)
             first.kill()

@@ -45,7 +45,7 @@ on_one_loop = pytest.mark.asyncio(loop_scope="module")
 (SESSION,) = json.loads((Path(__file__).parents[1] / "vectors" / "cgm.json").read_text())[
     "sessions"
 ]
-ANY = replace(load_profiles()["generic/cgm"], quiet_s=1.0)
+ANY = replace(load_profiles()["generic/cgm"], quiet_s=2.0)
 # Of a box that is the sensor's only client, and may give its session a start.
 SOLE = replace(ANY, channels={**ANY.channels, "session_start_write": ANY.channels["session_start"]})
 CLOCK = SystemClock()
@@ -229,7 +229,8 @@ async def test_a_sensors_session_is_read_as_it_says(air: Air, e2e: bool, profile
     try:
         async with asyncio.timeout(PATIENCE_S):
             await pair(Wanted(address, profile.channels), Person(nobody, lambda _: None), CLOCK)
-            first, left = await visited(address, profile, None, began.replace(tzinfo=None))
+            heard_out = replace(profile, quiet_s=PATIENCE_S)  # it ends when the sensor hangs up
+            first, left = await visited(address, heard_out, None, began.replace(tzinfo=None))
             # Out of reach for a quarter of an hour, in which it stores two more.
             sensor.stored, sensor.own, sensor.hangs_up = [*lived, backfill], [stopped], False
             sensor.status = codec.encode_status(codec.Status(80, 0), e2e=False)

@@ -47,7 +47,7 @@ class SlowStart:
 async def test_a_box_whose_scan_is_never_answered_leaves_the_bus_and_hears(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.links.ble_radio.SCAN_PATIENCE_S", 0.5)
+    monkeypatch.setattr("edge.links.ble_radio.SCAN_PATIENCE_S", 2.0)
     async with bluez(tmp_path, monkeypatch) as world:
         await world.put(described(), Cuff([]))
         slow, heard = SlowStart(monkeypatch), asyncio.Queue[Heard]()
@@ -73,7 +73,7 @@ async def test_a_box_whose_scan_is_never_answered_leaves_the_bus_and_hears(
 async def test_links_are_hung_up_before_the_bus_is_left_since_bluez_would_keep_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.links.ble_radio.SCAN_PATIENCE_S", 0.5)
+    monkeypatch.setattr("edge.links.ble_radio.SCAN_PATIENCE_S", 2.0)
     hung_up: list[str] = []
     disconnect = BluezService._disconnect
 

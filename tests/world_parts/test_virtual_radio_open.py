@@ -23,7 +23,7 @@ from drivers.sim.world.gatt import CentralLink, DeviceDescription, GattCharacter
 from drivers.sim.world.hci_tcp import serve_radio
 from drivers.sim.world.peripheral import VirtualPeripheral
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 CUFF = DeviceDescription(
     address="F0:00:00:00:00:01",
     name="Cuff 7",
@@ -80,7 +80,9 @@ async def on_air(
 
 
 async def find() -> BLEDevice:
-    device = await BleakScanner.find_device_by_filter(lambda _device, _data: True)
+    device = await BleakScanner.find_device_by_filter(
+        lambda _device, _data: True, timeout=PATIENCE_S
+    )
     assert device is not None
     return device
 

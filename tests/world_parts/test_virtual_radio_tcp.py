@@ -12,7 +12,7 @@ from bumble.host import Host
 from drivers.sim.world.air import Air, AirController
 from drivers.sim.world.hci_tcp import HOST_BACKLOG_BYTES_MAX, _AdapterPort, serve_radio
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 RESET = bytes.fromhex("01030c00")
 RESET_DONE = bytes.fromhex("040e0401030c00")
 

@@ -22,7 +22,7 @@ from drivers.sim.world.hci_tcp import serve_radio
 from drivers.sim.world.peripheral import VirtualPeripheral
 
 BLOOD_PRESSURE = "00001810-0000-1000-8000-00805f9b34fb"
-PATIENCE_S = 20.0
+PATIENCE_S = 50.0
 CUFF = DeviceDescription(
     address="F0:00:00:00:00:01",
     name="Cuff",
@@ -83,7 +83,7 @@ async def agent(address: str, *, die: bool) -> None:
 
     async with open_radio(address):
         device = await BleakScanner.find_device_by_filter(
-            lambda _device, _data: True, service_uuids=[BLOOD_PRESSURE]
+            lambda _device, _data: True, service_uuids=[BLOOD_PRESSURE], timeout=PATIENCE_S
         )
         assert device is not None
         async with BleakClient(device) as client:

@@ -45,9 +45,13 @@ async def test_a_visit_reads_what_the_cuff_holds_and_the_cuff_forgets_it(
 
 
 async def test_an_advertisement_is_read_whole(air: Air, address: str) -> None:
-    async with on_air(air, Cuff()), open_radio(address):
-        found = await BleakScanner.discover(timeout=0.1, return_adv=True)
-    device, data = found["F0:00:00:00:00:01"]
+    async with (
+        on_air(air, Cuff()),
+        open_radio(address),
+        BleakScanner() as scanner,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        device, data = await anext(scanner.advertisement_data())
     assert device.address == "F0:00:00:00:00:01"
     assert data.service_uuids == [BLOOD_PRESSURE]
     assert data.manufacturer_data == {0x0102: b"\x07\x08"}

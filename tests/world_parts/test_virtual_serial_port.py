@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import serial
 
 from drivers.sim.world.serial_port import SAY_BYTES_MAX, VirtualSerialPort
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 
 
 class Ear:
@@ -192,6 +193,6 @@ async def test_a_port_that_nobody_has_open_costs_next_to_nothing(
 ) -> None:
     with open_host(path):
         await asyncio.sleep(0.03)
-    before_s = sum(os.times()[:2])
+    before_s = time.thread_time()
     await asyncio.sleep(0.3)
-    assert sum(os.times()[:2]) - before_s < 0.1
+    assert time.thread_time() - before_s < 0.1

@@ -21,7 +21,7 @@ from drivers.sim.world.gatt import (
 from drivers.sim.world.peripheral import VirtualPeripheral
 
 BLOOD_PRESSURE = "00001810-0000-1000-8000-00805f9b34fb"
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 T = TypeVar("T")
 CUFF = DeviceDescription(
     address="F0:00:00:00:00:01",
