@@ -1,5 +1,6 @@
 """Starting and ending processes: each writes a log of its own, and all end with the demo."""
 
+import atexit
 import contextlib
 import os
 import secrets
@@ -18,8 +19,6 @@ LOOK_EVERY_S = 0.1
 # Below those that systems give to outgoing connections (Linux: from 32768).
 PORTS = range(20_000, 32_000)
 PORT_TRIES_MAX = 100
-# A port that was given is not yet listened on: until this process ends, its UDP twin tells the others that it is taken.
-_given: list[socket.socket] = []
 Say = Callable[..., str]  # runs a command of the product, word by word; gives what it printed
 
 
@@ -150,7 +149,8 @@ def free_port() -> int:
             except OSError:
                 twin.close()
                 continue
-        _given.append(twin)
+        # Nobody listens yet: its UDP twin tells the others that it is taken.
+        atexit.register(twin.close)
         return port
     raise DemoError(f"{PORT_TRIES_MAX} ports of {PORTS.start} to {PORTS.stop - 1} are all taken")
 
