@@ -15,6 +15,7 @@ from drivers.testing.case import (
     parts_in_words,
 )
 from drivers.testing.subject import Act
+from drivers.testing.there_and_back import there_and_back
 from gateway.model.quantity import Limit
 
 CONTROL = "control"
@@ -34,7 +35,13 @@ def lo_hi_are_limits(case: Case) -> Trials:
                 if part not in act.parts:
                     continue  # what it measures in that unit is something else
                 beyond = replace(act, parts={**act.parts, part: limit})
-                yield _told_as_measured(case, beyond, f"{part} {limit.value} the scale, {unit}")
+                label = f"{part} {limit.value} the scale, {unit}"
+                yield _told_as_measured(case, beyond, label)
+                _, why = there_and_back(case, [case.subject.sample(1, unit), beyond, act])
+                yield Trial(f"{label}, between two numbers", why)
+                for text in case.quality.bad_times[:1]:
+                    undated = replace(beyond, raw_time=text)
+                    yield _told_as_measured(case, undated, f"{label}, with the time {text}")
 
 
 def units_are_read(case: Case) -> Trials:
@@ -59,6 +66,9 @@ def control_is_marked(case: Case) -> Trials:
             yield _told_as_marked(case, acts, unit)
         for beyond in _beyond(case, solution):
             yield _told_as_marked(case, [beyond], f"{unit}, {parts_in_words(beyond.parts)}")
+        for text in case.quality.bad_times[:1]:
+            undated = replace(solution, raw_time=text)
+            yield _told_as_marked(case, [undated], f"{unit}, with the time {text}")
 
 
 def _beyond(case: Case, act: Act) -> Iterator[Act]:
@@ -92,7 +102,10 @@ def _told_as_marked(case: Case, acts: Sequence[Act], unit: str) -> Trial:
     expected = [CONTROL in act.marks for act in acts]
     words = ", ".join("control" if marked else "person" for marked in expected)
     wrong = None if told == expected else f"marks of control are {told}; they should be {expected}"
-    return Trial(f"{words}, {unit}", fault(went) or wrong)
+    shown = [parts_in_words(act.parts) for act in acts]
+    values = [parts_in_words(reading.parts) for reading in went.readings]
+    other = None if values == shown else f"shows {'; '.join(shown)}, told as {'; '.join(values)}"
+    return Trial(f"{words}, {unit}", fault(went) or wrong or other)
 
 
 def bad_clock_keeps_value(case: Case) -> Trials:
@@ -103,6 +116,11 @@ def bad_clock_keeps_value(case: Case) -> Trials:
         bench.measure(replace(acts[1], raw_time=text))
         bench.measure(acts[2])
         yield Trial(f"a record with the time {text}", _lost(bench, acts) or _dated(bench, acts[1]))
+        bench = Bench(case)
+        bench.measure(acts[0])
+        for act in acts[1:]:
+            bench.measure(replace(act, raw_time=text))
+        yield Trial(f"two records with the time {text}", _lost(bench, acts))
     bench = Bench(case)
     bench.specimen.reset_battery()
     bench.measure(case.sample(0))

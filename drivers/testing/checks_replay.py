@@ -1,25 +1,22 @@
 """Checks of one visit against itself: captures, repetition, both directions of the codec. Pure."""
 
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
 from itertools import zip_longest
 
 from drivers.testing.case import (
     Bench,
     Case,
-    Parts,
     Trial,
     Trials,
     fault,
     filled,
     nothing_to_try,
-    parts_in_words,
     unlike,
 )
 from drivers.testing.disk import keys_of
 from drivers.testing.extremes import MOMENTS
 from drivers.testing.subject import BEGINNING, SAMPLES_MAX, Act
+from drivers.testing.there_and_back import as_measured, as_told, stored_time, there_and_back
 from gateway.contract.capture import Capture, stated_line
 from gateway.contract.replay import Played, replay
 from gateway.contract.session import Reading, UnitInfo
@@ -27,7 +24,6 @@ from gateway.contract.visit import Ending
 from gateway.contract.words import in_words
 
 SAMPLES_A_VISIT = 10
-MINUTE_S = 60.0
 
 
 def replay_matches(case: Case) -> Trials:
@@ -77,9 +73,9 @@ def both_ways(case: Case) -> Trials:
 def _through_the_calendar(case: Case) -> Trials:
     for moment in MOMENTS if case.quality.dated else ():
         act, bench = case.sample(0), Bench(case, at_s=(moment - BEGINNING).total_seconds())
-        measured = _measured(act, _stored(case, bench.measure(act, after_s=0.0)))
+        measured = as_measured(act, stored_time(case, bench.measure(act, after_s=0.0)))
         went = bench.visit()
-        told = [_told(reading, act) for reading in went.readings]
+        told = [as_told(reading, act) for reading in went.readings]
         differs = None if told == [measured] else f"measured: {measured}; told: {told}"
         yield Trial(f"sample 0 at {moment}", fault(went, may_break_off=False) or differs)
 
@@ -90,49 +86,14 @@ def _visits() -> Iterator[tuple[str, Sequence[int]]]:
         yield f"samples {start} to {numbers[-1]}", numbers
     # Two acts of measurement that gave the same are two.
     yield "samples 0, 1 and 0 again", (0, 1, 0)
+    yield "sample 0 twice running", (0, 0)
 
 
 def _there_and_back(case: Case, acts: Sequence[Act], label: str) -> Trials:
-    bench = Bench(case)
-    measured = [_measured(act, _stored(case, bench.measure(act))) for act in acts]
-    went = bench.visit()
-    told = [_told(reading, act) for reading, act in zip(went.readings, acts, strict=False)]
-    why = fault(went, may_break_off=False)
-    if len(went.readings) != len(acts):
-        why = why or f"{len(acts)} were measured, {len(went.readings)} are told"
-    for was, came in zip(measured, told, strict=False):
-        if was != came:
-            why = why or f"measured: {was}; told: {came}"
+    went, why = there_and_back(case, acts)
     yield Trial(label, why)
     for reading in went.readings:
         yield Trial(f"{label}: {reading.raw.hex(' ')}", _not_echoed(case, reading))
-
-
-def _stored(case: Case, shown: datetime) -> datetime | None:
-    """What its clock showed, as far as it stores that: a device that keeps no seconds tells the minute."""
-    if not case.quality.dated:
-        return None
-    coarse = case.profile.clock.resolution_s >= MINUTE_S
-    return shown.replace(second=0) if coarse else shown
-
-
-def _measured(act: Act, taken: datetime | None) -> str:
-    return _words(act.parts, taken, act.slot, act.marks) + _shift(act.offset)
-
-
-def _told(reading: Reading, act: Act) -> str:
-    # Marks that the device sets by itself are its own business.
-    words = _words(reading.parts, reading.taken, reading.slot, reading.marks & act.marks)
-    return words if act.offset is None else words + _shift(reading.offset)
-
-
-def _words(parts: Parts, taken: datetime | None, slot: str | None, marks: AbstractSet[str]) -> str:
-    when = taken.isoformat() if taken else "no time"
-    return "  ".join((parts_in_words(parts), when, f"user {slot}", *sorted(marks)))
-
-
-def _shift(offset: timedelta | None) -> str:
-    return "" if offset is None else f"  offset {offset.total_seconds():+.0f} s"
 
 
 def _not_echoed(case: Case, reading: Reading) -> str | None:
