@@ -1,4 +1,4 @@
-"""What goes wrong only where two things come together: equal values in a row, off the scale among numbers, or without a time. The kit tries those too."""
+"""What goes wrong only where two things come together: equal values in a row, off the scale among numbers or without a time, a clock that is a little off. The kit tries those too."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -8,11 +8,12 @@ from decimal import Decimal
 import pytest
 
 from drivers.testing.judge import Result, hold
-from gateway.sdk import Command, Driver, Limit, Quantity, Reading, Report, UnitInfo
+from gateway.sdk import Command, Driver, Limit, Quantity, Reading, Report, ReportClock, UnitInfo
 from tests.unit.drivers.broken_drivers import Bent
 from tests.unit.drivers.test_kit_catches import case_of
 
 DOUBLED = timedelta(minutes=15)
+DRIFT = timedelta(hours=1)
 LOWEST = Quantity(Decimal(20), "mg/dL")
 
 
@@ -86,6 +87,23 @@ class MarksWhatHasATime(Bent):
         return told if told.taken else replace(told, marks=told.marks - {"control"})
 
 
+class TakesADriftForAFault(Bent):
+    """Sets times right where the clock is a little off: the edge does so once more."""
+
+    def unit(self, unit: UnitInfo) -> UnitInfo:
+        self.local_time, self.ahead = unit.local_time, timedelta()
+        return unit
+
+    def tell(self, command: Command) -> Iterable[Command]:
+        if isinstance(command, ReportClock):
+            ahead = command.shown - self.local_time(self._at)
+            self.ahead = ahead if abs(ahead) < DRIFT else timedelta()
+        return super().tell(command)
+
+    def read(self, told: Reading) -> Reading:
+        return replace(told, taken=told.taken and told.taken - self.ahead)
+
+
 @pytest.mark.parametrize("which", ["meter", "ble_meter"])
 @pytest.mark.parametrize(
     ("driver", "check", "words"),
@@ -96,6 +114,7 @@ class MarksWhatHasATime(Bent):
         (LosesTheTimeOfALimit, "lo_hi_are_limits", "measured: "),
         (TellsANumberWithoutATime, "lo_hi_are_limits", "told as value 20 mg/dL"),
         (TellsANumberOfControl, "control_is_marked", "told as value 20 mg/dL"),
+        (TakesADriftForAFault, "times_are_true", "was measured at"),
         (MarksWhatHasATime, "control_is_marked", "marks of control are"),
     ],
 )
